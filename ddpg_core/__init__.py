@@ -1,0 +1,1 @@
+"""DDPG Lab's core: a DDPG agent, its environment, its logs. Knows no browser."""

@@ -1,0 +1,420 @@
+"""Run: a recipe being executed. `step()` is one env step and its updates; everything else is a loop over it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from ddpg_core.environment import Array, Environment
+from ddpg_core.learner import Batch, LearnerState, make_engine, resolve_engine
+from ddpg_core.logs import Logs
+from ddpg_core.networks import MLP, forward
+from ddpg_core.noise import next_noise, noise_amplitude
+from ddpg_core.recipe import MAX_STEP, Intervention, Recipe
+from ddpg_core.replay import sample_rows
+
+SNAPSHOT_BYTES: Final = 16 << 20
+"""What the snapshots of past episodes may take; when they would take more, every second one is dropped."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Why a run stopped: the env step (0-based) at which a number stopped being finite, and the likely cause."""
+
+    step: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All mutable state of a run at the start of an episode, besides its logs.
+
+    Attributes:
+        episode: Episodes finished by then; the one about to start has this number.
+        totals: Rows in the logs: steps, updates, episodes.
+        learner: A copy of `LearnerState.vector`.
+        counters: JSON-ready rest: updates, env, noise, generators, episode sums.
+    """
+
+    episode: int
+    totals: tuple[int, int, int]
+    learner: Array
+    counters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A run as it was at the start of `episode`: parameters of the networks then, and where its logs end.
+
+    Attributes:
+        episode: Episodes finished by then.
+        env_steps, updates: Rows of the step and update logs by then.
+        actor, critic, actor_target, critic_target: Flat parameter vectors, copies.
+    """
+
+    episode: int
+    env_steps: int
+    updates: int
+    actor: Array
+    critic: Array
+    actor_target: Array
+    critic_target: Array
+
+
+class Run:
+    """A recipe being executed: environment, noise, replay, learner and logs.
+
+    Same recipe, engine and machine: equal logs bit for bit, in one go, in slices, resumed or branched.
+
+    Args:
+        recipe: What to run. `engine` `auto` is resolved here, so that `recipe` names the engine that ran.
+
+    Attributes:
+        recipe: With every intervention made so far.
+        config: The settings in force.
+        logs: The three tables.
+        divergence: Set once a number stopped being finite; the run then makes no further step.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        engine = resolve_engine(recipe.config.engine)
+        self.recipe = replace(recipe, config=recipe.config.changed({"engine": engine}))
+        self.config = self.recipe.config
+        init, env, noise, sampling = (
+            np.random.default_rng(child) for child in np.random.SeedSequence(recipe.seed).spawn(4)
+        )
+        self._noise_rng, self._sampling_rng = noise, sampling
+        self.env = Environment(self.config, env)
+        obs_size, action_size = self.env.obs_size, self.env.action_size
+        self.logs = Logs(obs_size, action_size)
+        self.learner = LearnerState(
+            MLP((obs_size, *self.config.hidden, action_size), squash=True),
+            MLP((obs_size + action_size, *self.config.hidden, 1), squash=False),
+        )
+        self.learner.initialise(init, self.config)
+        self._engine = make_engine(engine, self.learner)
+        self._actor_layers = self.learner.actor_net.layers(self.learner.actor)
+        self.divergence: Divergence | None = None
+        self._snapshots: dict[int, Snapshot] = {}
+        self._snapshot_stride = 1
+        self._noise: Array = np.zeros(action_size)
+        self._obs: Array
+        self._first_step = 0
+        self._first_q = self._return = self._discounted_return = 0.0
+        self._discount = 1.0
+        self._due = 0
+        self._begin_episode()
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps taken."""
+        return self.logs.steps.total
+
+    @property
+    def episode(self) -> int:
+        """Episodes finished, which is also the number of the one going on."""
+        return self.logs.episodes.total
+
+    @property
+    def updates(self) -> int:
+        """Gradient updates made."""
+        return self.logs.updates.total
+
+    @property
+    def episode_steps(self) -> int:
+        """Env steps taken in the episode going on."""
+        return self.env_steps - self._first_step
+
+    @property
+    def action_scale(self) -> Array:
+        """What the actor's outputs are multiplied by [A] float32, in the environment's units."""
+        return self._action_scale
+
+    # --- training -------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """One env step and its updates.
+
+        Raises:
+            RuntimeError: The run has diverged or has reached its last step.
+        """
+        if self.divergence:
+            raise RuntimeError(f"the run diverged at step {self.divergence.step}: {self.divergence.cause}")
+        if self.env_steps >= MAX_STEP:
+            raise RuntimeError(f"a run ends at {MAX_STEP} steps")
+        self._apply_due_interventions()
+        obs = self._obs
+        policy_action = self.act(obs)
+        self._noise = next_noise(self._noise, self.config, self._noise_rng)
+        noise = self._noise_amplitude * self._noise
+        action = np.minimum(np.maximum(policy_action + noise, self.env.action_low), self.env.action_high)
+        action = action.astype(np.float32)
+        if not self.episode_steps:
+            self._first_q = self.q(obs, action)
+        after = self.env.step(action)
+        self.logs.steps.append(
+            obs, after.next_obs, policy_action, noise, action, after.reward, after.terminated, after.truncated
+        )
+        self._return += after.reward
+        self._discounted_return += self._discount * after.reward
+        self._discount *= self.config.gamma
+        self._obs = after.next_obs
+        if not math.isfinite(after.reward):
+            self._diverge("the environment returned a reward that is not a finite number")
+            return
+        self._learn()
+        if after.terminated or after.truncated:
+            self._finish_episode(after.terminated)
+
+    def advance(
+        self,
+        *,
+        steps: int | None = None,
+        episodes: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Take steps until `steps` are taken, `episodes` are finished, `stop()` is true or the run diverges.
+
+        Returns:
+            The env steps taken.
+        """
+        start, last_step, last_episode = self.env_steps, math.inf, math.inf
+        if steps is not None:
+            last_step = start + steps
+        if episodes is not None:
+            last_episode = self.episode + episodes
+        last_step = min(last_step, MAX_STEP)
+        while self.env_steps < last_step and self.episode < last_episode and self.divergence is None and not stop():
+            self.step()
+        return self.env_steps - start
+
+    def intervene(self, changes: Mapping[str, Any]) -> None:
+        """Change live settings from the next env step on, and record it in the recipe.
+
+        Raises:
+            ValueError: An unknown or structural setting, or a value out of bounds; nothing is changed.
+        """
+        changes = self.config.changed(changes).difference(self.config)
+        if changes:
+            self._apply_due_interventions()
+            self.recipe = self.recipe.with_intervention(Intervention(self.env_steps, changes))
+            self._apply_due_interventions()
+
+    def act(self, obs: Array) -> Array:
+        """The policy's action [A] for obs [O], or [B, A] for [B, O]: float32, env units, no noise, unclipped."""
+        return forward(self._actor_layers, True, obs) * self._action_scale
+
+    def q(self, obs: Array, action: Array) -> float:
+        """The critic's value of `action` [A] in `obs` [O]."""
+        x = np.concatenate([obs, action])
+        return float(self.learner.critic_net.numpy(self.learner.critic, x)[0])
+
+    # --- the past -------------------------------------------------------------------------------------------------
+
+    def at(self, episode: int) -> Moment:
+        """The run at the start of `episode`, or of the nearest earlier episode of which a snapshot is kept.
+
+        Raises:
+            ValueError: `episode` is negative or lies beyond the log.
+        """
+        kept = self._snapshot_before(episode)
+        state = LearnerState(self.learner.actor_net, self.learner.critic_net)
+        state.vector[:] = kept.learner
+        return Moment(
+            kept.episode,
+            kept.totals[0],
+            kept.totals[1],
+            state.actor,
+            state.critic,
+            state.actor_target,
+            state.critic_target,
+        )
+
+    def branch(self, episode: int | None = None, changes: Mapping[str, Any] | None = None) -> Run:
+        """A new run that shares this one's past and goes its own way from there.
+
+        Args:
+            episode: Where it leaves: the start of this episode. Default: now.
+            changes: Live settings changed at that point, as by `intervene`.
+
+        Raises:
+            ValueError: `episode` is not in the log or older than the rows kept; or as `intervene`.
+        """
+        now = self.snapshot() if episode is None else self._snapshot_before(episode)
+        past = tuple(kept for kept in self.snapshots if kept.episode <= now.episode)
+        twin = Run.restored(self.recipe, self.logs.copy(now.totals), now, past)
+        if episode is None:
+            twin.divergence = self.divergence
+        else:
+            twin.advance(episodes=episode - now.episode)
+            twin.recipe = self.recipe.until(twin.env_steps)
+            twin._reset_due()
+        if changes:
+            twin.intervene(changes)
+        return twin
+
+    def snapshot(self) -> Snapshot:
+        """A copy of all state besides the logs, from which `restored` goes on exactly."""
+        counters = {
+            "updates": self.learner.updates,
+            "env": self.env.snapshot(),
+            "obs": self._obs.tolist(),
+            "noise": self._noise.tolist(),
+            "noise_rng": self._noise_rng.bit_generator.state,
+            "sampling_rng": self._sampling_rng.bit_generator.state,
+            "first_step": self._first_step,
+            "first_q": self._first_q,
+            "return": self._return,
+            "discounted_return": self._discounted_return,
+            "discount": self._discount,
+        }
+        totals = (self.env_steps, self.updates, self.episode)
+        return Snapshot(self.episode, totals, self.learner.vector.copy(), counters)
+
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The kept snapshots of past episodes, oldest first."""
+        return tuple(self._snapshots.values())
+
+    @classmethod
+    def restored(cls, recipe: Recipe, logs: Logs, now: Snapshot, past: tuple[Snapshot, ...] = ()) -> Run:
+        """The run that a recipe, logs and a snapshot of the state at their end describe.
+
+        Args:
+            recipe: Interventions after the end of the logs are still to come.
+            logs: The run takes ownership of them.
+            now: The state at the end of `logs`.
+            past: Snapshots of episodes before that, oldest first.
+        """
+        run = cls(recipe)
+        run.logs = logs
+        run.learner.vector[:] = now.learner
+        counters = now.counters
+        run.learner.updates = counters["updates"]
+        run.env.restore(counters["env"])
+        run._obs = np.array(counters["obs"], dtype=np.float32)
+        run._noise = np.array(counters["noise"])
+        run._noise_rng.bit_generator.state = counters["noise_rng"]
+        run._sampling_rng.bit_generator.state = counters["sampling_rng"]
+        run._first_step, run._first_q = counters["first_step"], counters["first_q"]
+        run._return, run._discounted_return = counters["return"], counters["discounted_return"]
+        run._discount = counters["discount"]
+        run._snapshots = {snapshot.episode: snapshot for snapshot in past}
+        if len(past) > 1:
+            run._snapshot_stride = past[1].episode - past[0].episode
+        run._reset_due()
+        return run
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _learn(self) -> None:
+        """The updates that follow an env step."""
+        config = self.config
+        if self.env_steps < config.warmup_steps:
+            return
+        window = min(config.capacity, self.env_steps - self.logs.steps.first)
+        decay = config.lr_decay**self.episode
+        actor_lr = config.actor_lr * decay
+        critic_lr = actor_lr if config.shared_lr else config.critic_lr * decay
+        for _ in range(config.updates_per_step):
+            batch = self._batch(sample_rows(window, config, self._sampling_rng))
+            statistics = self._engine.update(batch, config, actor_lr, critic_lr, self._action_scale)
+            self.logs.updates.append(self.env_steps - 1, *statistics)
+            if not np.isfinite(statistics).all():
+                self._diverge(self._likely_cause())
+                return
+
+    def _batch(self, ages: Array) -> Batch:
+        """The transitions of these ages, with the stored action and the terminal flag the config asks for."""
+        rows = self.logs.steps.gather(ages)
+        part = self.logs.steps.slices
+        action = rows[:, part["action"]]
+        if self.config.store_action == "raw":
+            action = rows[:, part["policy_action"]] + rows[:, part["noise"]]
+        terminal = rows[:, part["terminated"].start]
+        if self.config.time_limit_terminal:
+            terminal = np.maximum(terminal, rows[:, part["truncated"].start])
+        return Batch(rows[:, part["obs"]], action, rows[:, part["reward"].start], rows[:, part["next_obs"]], terminal)
+
+    def _begin_episode(self) -> None:
+        self._obs = self.env.reset()
+        self._first_step = self.env_steps
+        self._first_q = 0.0
+        self._return = self._discounted_return = 0.0
+        self._discount = 1.0
+        if self.config.noise_reset:
+            self._noise = np.full(self.env.action_size, self.config.ou_mu)
+        self._refresh()
+        self._keep_snapshot()
+
+    def _finish_episode(self, terminated: bool) -> None:
+        self.logs.episodes.append(
+            self._first_step,
+            self.episode_steps,
+            self._return,
+            terminated,
+            self._discounted_return,
+            self._first_q,
+            self.config.noise_scale * self.config.noise_decay**self.episode,
+            self.updates,
+        )
+        if self.divergence is None and not np.isfinite(self.learner.vector).all():
+            self._diverge(self._likely_cause())
+        self._begin_episode()
+
+    def _refresh(self) -> None:
+        """What is derived from config and episode and read at each step."""
+        low, high = self.env.action_low, self.env.action_high
+        self._noise_amplitude = noise_amplitude(self.config, self.episode, low, high)
+        span = high - low
+        self._action_scale = np.asarray(span if self.config.action_scale == "full" else span / 2, np.float32)
+        self.logs.steps.raise_bound(self.config.capacity)
+
+    def _apply_due_interventions(self) -> None:
+        """Apply the recipe's interventions whose step has come."""
+        due = self.recipe.interventions
+        while self._due < len(due) and due[self._due].step <= self.env_steps:
+            self.config = self.config.changed(due[self._due].changes)
+            self._due += 1
+            self._refresh()
+
+    def _reset_due(self) -> None:
+        """Bring the config to what the recipe says for steps already taken."""
+        self.config = self.recipe.config_at(self.env_steps - 1)
+        self._due = sum(item.step < self.env_steps for item in self.recipe.interventions)
+        self._refresh()
+
+    def _keep_snapshot(self) -> None:
+        if self.divergence or self.episode % self._snapshot_stride:
+            return
+        self._snapshots[self.episode] = self.snapshot()
+        if (len(self._snapshots) > 1) and len(self._snapshots) * self.learner.vector.nbytes > SNAPSHOT_BYTES:
+            self._snapshot_stride *= 2
+            self._snapshots = {k: v for k, v in self._snapshots.items() if k % self._snapshot_stride == 0}
+
+    def _snapshot_before(self, episode: int) -> Snapshot:
+        if not 0 <= episode <= self.episode:
+            raise ValueError(f"episode must be in [0, {self.episode}], got {episode}")
+        return self._snapshots[max(k for k in self._snapshots if k <= episode)]
+
+    def _diverge(self, cause: str) -> None:
+        self.divergence = Divergence(self.env_steps - 1, cause)
+
+    def _likely_cause(self) -> str:
+        """What most probably blew up, from the settings and the last finite losses."""
+        config = self.config
+        losses = self.logs.updates.read("critic_loss", self.updates - 50)
+        finite = losses[np.isfinite(losses)]
+        grown = f"the critic's loss had grown to {finite[-1]:.2g}" if finite.size else "no loss was ever finite"
+        rate = config.actor_lr if config.shared_lr else config.critic_lr
+        if max(rate, config.actor_lr) > 3e-3:
+            return f"{grown}; the learning rate {max(rate, config.actor_lr):g} is very high: try 0.001"
+        if config.gamma == 1:
+            return f"{grown}; with a discount of 1 values have no bound: try 0.99"
+        if config.tau > 0.1:
+            return f"{grown}; targets follow almost at once at a target rate of {config.tau:g}: try 0.01"
+        return f"{grown}; try lower learning rates or a larger batch"

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from ddpg_core.config import shown
 from ddpg_core.environment import Array
 from ddpg_core.logs import Logs
 from ddpg_core.recipe import Recipe
@@ -76,6 +77,7 @@ def to_bytes(run: Run) -> bytes:
     header = {
         "recipe": run.recipe.to_dict(),
         "divergence": asdict(run.divergence) if run.divergence else None,
+        "first": [table.first for table in run.logs.tables().values()],
         "snapshots": [[s.episode, list(s.totals), s.counters] for s in (*past, now)],
     }
     tensors = {name: table.rows() for name, table in run.logs.tables().items()}
@@ -94,9 +96,11 @@ def from_bytes(data: bytes) -> Run:
         recipe = Recipe.from_dict(header["recipe"])
         return _rebuild(recipe, header, tensors)
     except _FOREIGN as error:
-        raise ValueError(f"checkpoint must be a whole file written by this project: {error}"[:200]) from None
+        raise ValueError(
+            f"checkpoint must be a whole file written by this project: {' '.join(str(error).split())}"[:300]
+        ) from None
     except ValueError as error:
-        raise ValueError(f"checkpoint must be valid: {error}"[:300]) from None
+        raise ValueError(f"checkpoint must be valid: {' '.join(str(error).split())}"[:300]) from None
 
 
 def _parse(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -111,29 +115,66 @@ def _parse(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
 def _rebuild(recipe: Recipe, header: dict[str, Any], tensors: dict[str, Array]) -> Run:
     """The run, after checking that all parts have the shapes and totals of the recipe's networks and logs."""
     blank = Run(recipe)
-    vectors = tensors["learner"]
-    _check_shape("learner", vectors, (len(header["snapshots"]), len(blank.learner.vector)), np.float32)
-    snapshots = [
-        Snapshot(episode, (totals[0], totals[1], totals[2]), vector, counters)
-        for (episode, totals, counters), vector in zip(header["snapshots"], vectors, strict=True)
-    ]
-    *past, now = snapshots
+    *past, now = (
+        Snapshot(episode, tuple(totals), vector, counters)
+        for (episode, totals, counters), vector in zip(header["snapshots"], tensors["learner"], strict=True)
+    )
+    for snapshot in (*past, now):
+        _check_snapshot(snapshot, blank)
+    episodes = [snapshot.episode for snapshot in past]
+    if episodes[:1] != [0] or episodes != sorted(set(episodes)) or episodes[-1] > now.episode:
+        raise ValueError(f"snapshots must be of rising episodes from 0 to {now.episode}, got {shown(episodes)}")
     logs = Logs(blank.env.obs_size, blank.env.action_size)
-    logs.steps.raise_bound(max([recipe.config.capacity, *_capacities(recipe)]))
-    for (name, table), total in zip(logs.tables().items(), now.totals, strict=True):
-        rows = tensors[name]
-        kept = min(int(total), table.bound)
-        width = sum(table.columns.values())
-        _check_shape(name, rows, (kept, width), table.rows().dtype)
-        table.load(rows, int(total))
+    logs.steps.raise_bound(max(recipe.config_at(step).capacity for step in _changes_until(recipe, now.totals[0])))
+    for (name, table), first, total in zip(logs.tables().items(), header["first"], now.totals, strict=True):
+        kept = total - first
+        if not min(total, 1) <= kept <= min(total, table.bound):
+            raise ValueError(f"{name} must keep 1 to {table.bound} of {total} rows, got {kept}")
+        _check_shape(name, tensors[name], (kept, sum(table.columns.values())), table.rows().dtype)
+        table.load(tensors[name], total)
     run = Run.restored(recipe, logs, now, tuple(past))
     if header["divergence"] is not None:
+        _check_like("divergence", header["divergence"], {"step": 0, "cause": ""})
         run.divergence = Divergence(**header["divergence"])
     return run
 
 
-def _capacities(recipe: Recipe) -> list[int]:
-    return [item.changes["capacity"] for item in recipe.interventions if "capacity" in item.changes]
+def _changes_until(recipe: Recipe, step: int) -> list[int]:
+    """The steps up to `step` from which on the settings were others than before."""
+    return [-1, *(item.step for item in recipe.interventions if item.step <= step)]
+
+
+def _check_snapshot(snapshot: Snapshot, blank: Run) -> None:
+    """Raise unless a snapshot is of a run like `blank` and its numbers agree with each other."""
+    counters = snapshot.counters
+    _check_like("totals", list(snapshot.totals), [0, 0, 0])
+    _check_like("counters", counters, blank.snapshot().counters)
+    _check_shape("learner", snapshot.learner, blank.learner.vector.shape, blank.learner.vector.dtype)
+    steps, updates, episodes = snapshot.totals
+    elapsed = counters["env"]["elapsed_steps"]
+    if (snapshot.episode, counters["updates"], counters["first_step"]) != (episodes, updates, steps - elapsed):
+        raise ValueError(f"counters of episode {shown(snapshot.episode)} must agree with each other, got others")
+    if counters["env"]["dtype"] not in ("float32", "float64"):
+        raise ValueError(f"dtype must be float32 or float64, got {shown(counters['env']['dtype'])}")
+    if not 0 <= elapsed <= steps or updates < 0 or episodes < 0:
+        raise ValueError(f"totals must be whole numbers from 0, got {shown(snapshot.totals)}")
+
+
+def _check_like(name: str, value: Any, template: Any) -> None:
+    """Raise unless JSON `value` has the keys, lengths and types of `template`; any text passes for a text."""
+    if isinstance(template, dict):
+        matches = isinstance(value, dict) and value.keys() == template.keys()
+        parts = [(key, value[key], template[key]) for key in template] if matches else []
+    elif isinstance(template, list):
+        matches = isinstance(value, list) and len(value) == len(template)
+        parts = [(name, *pair) for pair in zip(value, template, strict=True)] if matches else []
+    else:
+        matches = type(value) is type(template) or (isinstance(template, float) and type(value) is int)
+        parts = []
+    if not matches:
+        raise ValueError(f"{name} must be like {shown(template)}, got {shown(value)}")
+    for part in parts:
+        _check_like(*part)
 
 
 def _check_shape(name: str, array: Array, shape: tuple[int, ...], dtype: Any) -> None:

@@ -23,7 +23,8 @@ class Setting:
         symbol: The paper's or the field's symbol, or "".
         unit: Unit of the value, or "".
         low, high: Inclusive bounds of a number (`low_open` makes the lower one exclusive).
-        log: Whether a slider over it should be logarithmic.
+        step: What a slider over it moves by.
+        log: Whether a slider over it should be logarithmic instead.
         choices: Allowed values of a text setting, each with its meaning.
         live: Whether it may change while a run trains (by an `Intervention`).
     """
@@ -36,6 +37,7 @@ class Setting:
     low: float = 0.0
     high: float = math.inf
     low_open: bool = False
+    step: float = 0.05
     log: bool = False
     choices: Mapping[str, str] = dataclasses.field(default_factory=dict)
     live: bool = True
@@ -156,6 +158,7 @@ class Config:
         symbol="γ",
         low=0.0,
         high=1.0,
+        step=0.005,
     )
     tau: float = _setting(
         0.01,
@@ -197,6 +200,7 @@ class Config:
         unit="per episode",
         low=0.5,
         high=1.0,
+        step=0.005,
     )
     l2: float = _setting(
         5e-7,
@@ -206,6 +210,7 @@ class Config:
         symbol="λ",
         low=0.0,
         high=1.0,
+        log=True,
     )
     updates_per_step: int = _setting(
         1,
@@ -293,6 +298,7 @@ class Config:
         unit="per episode",
         low=0.5,
         high=1.0,
+        step=0.005,
     )
     ou_theta: float = _setting(
         0.15,
@@ -303,6 +309,7 @@ class Config:
         low=0.0,
         high=2.0,
         low_open=True,
+        step=0.01,
     )
     ou_sigma: float = _setting(
         0.2,
@@ -332,6 +339,7 @@ class Config:
         low=0.0,
         high=1.0,
         low_open=True,
+        log=True,
     )
     noise_reset: bool = _setting(
         True,
@@ -422,16 +430,25 @@ def setting_of(name: str) -> Setting:
     return SETTINGS[name]
 
 
+def shown(value: Any) -> str:
+    """`value` for an error message: its repr, cut short, since it may come from anyone's file and be of any size."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"{type(value).__name__} too large to print"
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
 def _checked(name: str, value: Any, field: dataclasses.Field[Any]) -> Any:
     """`value` in the type of the field's default, or a ValueError."""
     setting: Setting = field.metadata["setting"]
     if isinstance(field.default, bool):
         if not isinstance(value, bool):
-            raise ValueError(f"{name} must be true or false, got {value!r}")
+            raise ValueError(f"{name} must be true or false, got {shown(value)}")
         return value
     if isinstance(field.default, str):
         if not isinstance(value, str) or value not in setting.choices:
-            raise ValueError(f"{name} must be one of {', '.join(setting.choices)}, got {value!r}")
+            raise ValueError(f"{name} must be one of {', '.join(setting.choices)}, got {shown(value)}")
         return value
     if isinstance(field.default, tuple):
         return _checked_layers(name, value)
@@ -440,15 +457,15 @@ def _checked(name: str, value: Any, field: dataclasses.Field[Any]) -> Any:
 
 def _checked_number(name: str, value: Any, setting: Setting, whole: bool) -> float | int:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name} must be a number, got {value!r}")
+        raise ValueError(f"{name} must be a number, got {shown(value)}")
     expected = (
         f"{'a whole number ' if whole else ''}in {'(' if setting.low_open else '['}{setting.low:g}, {setting.high:g}]"
     )
     if isinstance(value, float) and (not math.isfinite(value) or (whole and value != int(value))):
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
+        raise ValueError(f"{name} must be {expected}, got {shown(value)}")
     too_low = value <= setting.low if setting.low_open else value < setting.low
     if too_low or value > setting.high:
-        raise ValueError(f"{name} must be {expected}, got {value!r}")
+        raise ValueError(f"{name} must be {expected}, got {shown(value)}")
     return int(value) if whole else float(value)
 
 
@@ -458,7 +475,7 @@ def _checked_layers(name: str, value: Any) -> tuple[int, ...]:
 
     if not isinstance(value, list | tuple) or not 1 <= len(value) <= MAX_LAYERS or not all(map(is_width, value)):
         raise ValueError(
-            f"{name} must be 1 to {MAX_LAYERS} layers of 1 to {MAX_UNITS} units, like 64-64, got {value!r}"
+            f"{name} must be 1 to {MAX_LAYERS} layers of 1 to {MAX_UNITS} units, like 64-64, got {shown(value)}"
         )
     return tuple(value)
 
@@ -473,7 +490,7 @@ def parse_value(name: str, text: str) -> Any:
     default = FIELDS[name].default
     if isinstance(default, bool):
         if text.lower() not in ("true", "false"):
-            raise ValueError(f"{name} must be true or false, got {text!r}")
+            raise ValueError(f"{name} must be true or false, got {shown(text)}")
         return text.lower() == "true"
     if isinstance(default, str):
         return text
@@ -483,7 +500,7 @@ def parse_value(name: str, text: str) -> Any:
         return int(text) if isinstance(default, int) else float(text)
     except ValueError:
         kind = {tuple: "layers like 64-64", int: "a whole number"}.get(type(default), "a number")
-        raise ValueError(f"{name} must be {kind}, got {text!r}") from None
+        raise ValueError(f"{name} must be {kind}, got {shown(text)}") from None
 
 
 def format_value(value: Any) -> str:

@@ -28,12 +28,16 @@ class Table:
         columns: Width of each column (a scalar has width 1).
         bound: Rows kept at most.
         dtype: Of all columns.
+
+    Attributes:
+        first: Number of the oldest row still kept.
+        total: Rows ever appended.
     """
 
     def __init__(self, columns: Mapping[str, int], bound: int, dtype: Any = np.float32) -> None:
         self.columns = dict(columns)
         self.bound = bound
-        self.total = 0
+        self.first = self.total = 0
         stops = np.cumsum(list(columns.values())).tolist()
         self.slices = {
             name: slice(stop - width, stop) for (name, width), stop in zip(columns.items(), stops, strict=True)
@@ -41,25 +45,25 @@ class Table:
         self._rows: Array = np.empty((min(_FIRST_ALLOCATION, bound), stops[-1]), dtype=dtype)
 
     @property
-    def first(self) -> int:
-        """Number of the oldest row still kept."""
-        return max(0, self.total - self.bound)
+    def nbytes(self) -> int:
+        """Memory allocated for the rows, in bytes."""
+        return int(self._rows.nbytes)
 
     def append(self, *values: float | Array) -> None:
         """Add one row, one value a column in their order."""
-        if self.total >= len(self._rows) and len(self._rows) < self.bound:
-            self._reallocate(min(2 * len(self._rows), self.bound))
+        if self.total - self.first == len(self._rows):
+            if len(self._rows) < self.bound:
+                self._reallocate(min(2 * len(self._rows), self.bound))
+            else:
+                self.first += 1
         row = self._rows[self.total % len(self._rows)]
         for part, value in zip(self.slices.values(), values, strict=True):
             row[part] = value
         self.total += 1
 
     def raise_bound(self, bound: int) -> None:
-        """Keep up to `bound` rows from now on, if that is more than so far."""
-        if bound > self.bound:
-            rows = self.rows()
-            self.bound = bound
-            self._reallocate(max(len(self._rows), min(2 * len(rows), bound)), rows)
+        """Keep up to `bound` rows from now on, if that is more than so far; dropped rows don't come back."""
+        self.bound = max(self.bound, bound)
 
     def rows(self, start: int = 0, stop: int | None = None) -> Array:
         """A copy of the kept rows numbered start … stop − 1, all columns [n, widths]."""
@@ -79,7 +83,7 @@ class Table:
 
     def last(self, name: str) -> float:
         """The newest value of a scalar column; NaN while the table is empty."""
-        if not self.total:
+        if self.total == self.first:
             return float("nan")
         return float(self._rows[(self.total - 1) % len(self._rows), self.slices[name].start])
 
@@ -99,10 +103,11 @@ class Table:
     def load(self, rows: Array, total: int) -> None:
         """Replace the content by `rows` [n, widths], the newest of `total` rows."""
         size = _FIRST_ALLOCATION
-        while size < min(total, self.bound):
+        while size < min(len(rows), self.bound):
             size *= 2
-        self.total = total
-        self._reallocate(min(size, self.bound), rows[-self.bound :])
+        rows = rows[-self.bound :]
+        self.first, self.total = total - len(rows), total
+        self._reallocate(min(size, self.bound), rows)
 
     def _reallocate(self, size: int, rows: Array | None = None) -> None:
         rows = self.rows() if rows is None else rows

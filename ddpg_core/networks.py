@@ -8,12 +8,14 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
-from torch.nn import functional
 
 from ddpg_core.environment import Array
+
+if TYPE_CHECKING:  # importing torch takes seconds: only engines do, so that a page can be drawn before
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class MLP:
         for layer, shape in enumerate(self.shapes):
             if layer:
                 x = x.relu()
-            x = functional.linear(x, parts[2 * layer].view(shape), parts[2 * layer + 1])
+            x = parts[2 * layer + 1].addmm(x, parts[2 * layer].view(shape).T)
         return x.tanh() if self.squash else x
 
     def kernel_mask(self) -> Array:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ddpg_core.config import PRESETS, SETTINGS, Config, setting_of
+from ddpg_core.config import PRESETS, SETTINGS, Config, setting_of, shown
 
 VERSION: Final = 1
 MAX_SEED: Final = 2**32 - 1
@@ -31,12 +31,12 @@ class Intervention:
     def __post_init__(self) -> None:
         _check_whole("intervention step", self.step, MAX_STEP)
         if not isinstance(self.changes, Mapping) or not self.changes:
-            raise ValueError(f"intervention changes must be settings with values, got {self.changes!r}")
+            raise ValueError(f"intervention changes must be settings with values, got {shown(self.changes)}")
         for name in self.changes:
             if not setting_of(name).live:
                 raise ValueError(f"{name} must be set before the run starts, got a change at step {self.step}")
-        Config().changed(self.changes)
-        object.__setattr__(self, "changes", dict(self.changes))
+        checked = Config().changed(self.changes)
+        object.__setattr__(self, "changes", {name: getattr(checked, name) for name in self.changes})
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ class Recipe:
         """
         _check_keys("recipe", data, {"version", "seed", "config", "interventions"})
         if data["version"] != VERSION:
-            raise ValueError(f"recipe version must be {VERSION}, got {data['version']!r}")
+            raise ValueError(f"recipe version must be {VERSION}, got {shown(data['version'])}")
         _check_keys("config", data["config"], set(SETTINGS))
         if not isinstance(data["interventions"], list):
-            raise ValueError(f"interventions must be a list, got {data['interventions']!r}")
+            raise ValueError(f"interventions must be a list, got {shown(data['interventions'])}")
         for item in data["interventions"]:
             _check_keys("intervention", item, {"step", "changes"})
         return cls(
@@ -139,12 +139,12 @@ def preset_of(config: Config) -> tuple[str, dict[str, Any]]:
 
 def _check_whole(name: str, value: Any, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= high:
-        raise ValueError(f"{name} must be a whole number in [0, {high}], got {value!r}")
+        raise ValueError(f"{name} must be a whole number in [0, {high}], got {shown(value)}")
 
 
 def _check_keys(what: str, data: Any, expected: set[str]) -> None:
     if not isinstance(data, dict):
-        raise ValueError(f"{what} must be an object, got {data!r}"[:200])
+        raise ValueError(f"{what} must be an object, got {shown(data)}")
     unknown, missing = sorted(set(data) - expected), sorted(expected - set(data))
     if unknown:
         raise ValueError(f"{what} must hold known names only, got {', '.join(map(repr, unknown[:5]))}")

@@ -130,6 +130,12 @@ class Run:
         return self.env_steps - self._first_step
 
     @property
+    def nbytes(self) -> int:
+        """Memory taken by logs, snapshots and networks, in bytes."""
+        logs = sum(table.nbytes for table in self.logs.tables().values())
+        return logs + self.learner.vector.nbytes * (1 + len(self._snapshots))
+
+    @property
     def action_scale(self) -> Array:
         """What the actor's outputs are multiplied by [A] float32, in the environment's units."""
         return self._action_scale
@@ -198,9 +204,10 @@ class Run:
         Raises:
             ValueError: An unknown or structural setting, or a value out of bounds; nothing is changed.
         """
+        self.config.changed(changes)
+        self._apply_due_interventions()
         changes = self.config.changed(changes).difference(self.config)
         if changes:
-            self._apply_due_interventions()
             self.recipe = self.recipe.with_intervention(Intervention(self.env_steps, changes))
             self._apply_due_interventions()
 
@@ -245,6 +252,9 @@ class Run:
             ValueError: `episode` is not in the log or older than the rows kept; or as `intervene`.
         """
         now = self.snapshot() if episode is None else self._snapshot_before(episode)
+        capacity = self.recipe.config_at(now.totals[0] - 1).capacity
+        if self.logs.steps.first > max(now.counters["first_row"], now.totals[0] - capacity):
+            raise ValueError(f"episode must be one whose replay window is still in the log, got {episode}")
         past = tuple(kept for kept in self.snapshots if kept.episode <= now.episode)
         twin = Run.restored(self.recipe, self.logs.copy(now.totals), now, past)
         if episode is None:
@@ -266,6 +276,7 @@ class Run:
             "noise": self._noise.tolist(),
             "noise_rng": self._noise_rng.bit_generator.state,
             "sampling_rng": self._sampling_rng.bit_generator.state,
+            "first_row": self.logs.steps.first,
             "first_step": self._first_step,
             "first_q": self._first_q,
             "return": self._return,

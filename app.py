@@ -1,0 +1,26 @@
+"""The dashboard's entry: page settings, the session's Lab, and the frame around every page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui.frame import draw_sidebar, draw_transport
+from pages.ui.session import current_lab, warm_up
+
+PAGES = {
+    "home": ("Home", ":material/home:"),
+    "train": ("Train", ":material/show_chart:"),
+    "pendulum": ("Pendulum", ":material/movie:"),
+}
+
+st.set_page_config(page_title="DDPG Lab", page_icon="pages/ui/assets/icon.svg", layout="wide")
+pages = [
+    st.Page(f"pages/{name}_page.py", title=title, icon=icon, url_path=name, default=name == "home")
+    for name, (title, icon) in PAGES.items()
+]
+page = st.navigation(pages, position="top")
+warm_up()
+lab = current_lab()
+draw_sidebar(lab)
+draw_transport(lab)
+page.run()

@@ -1,0 +1,81 @@
+"""Frames rendered by Gymnasium through pygame, headless: single states, and a sheet of all pendulum angles."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from typing import Any, Final
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from ddpg_core.environment import ENVIRONMENTS, Array
+
+SHEET_FRAMES: Final = 72
+SHEET_COLUMNS: Final = 9
+CELL_PX: Final = 320
+CELL_UNITS: Final = 2.4
+"""What a cell of the sheet shows: a square of 2.4 pole lengths around the pivot."""
+_SCREEN_UNITS: Final = 4.4
+_ROD_DARKEST: Final = 77
+_lock = threading.Lock()
+
+
+@functools.cache
+def _renderer(env_id: str) -> Any:
+    """One renderer an environment for the whole process; use it under the lock."""
+    if env_id not in ENVIRONMENTS:
+        raise ValueError(f"env_id must be one of {', '.join(ENVIRONMENTS)}, got {env_id!r}")
+    if not os.environ.get("DISPLAY"):
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    env = gymnasium.make(env_id, render_mode="rgb_array", disable_env_checker=True).unwrapped
+    env.reset(seed=0)
+    return env
+
+
+def render_states(env_id: str, states: Array) -> NDArray[np.uint8]:
+    """Gymnasium's pictures of simulator states [N, S]: RGB [N, height, width, 3].
+
+    A pendulum's state is (angle in rad, velocity), a mountain car's (position, velocity).
+    """
+    with _lock:
+        env = _renderer(env_id)
+        pictures = []
+        for state in states:
+            env.state, env.last_u = np.asarray(state), None
+            pictures.append(env.render())
+    return np.array(pictures, dtype=np.uint8)
+
+
+@functools.cache
+def pendulum_sheet() -> NDArray[np.uint8]:
+    """All pendulum angles in one picture: RGBA [rows × CELL_PX, SHEET_COLUMNS × CELL_PX, 4].
+
+    Cell i, row by row, shows angle i · 2π / SHEET_FRAMES (0 = upright, counter-clockwise) on a transparent ground. A
+    frame depends on the angle alone, so a browser can play any states from it, and no viewer needs a renderer.
+    """
+    screen = round(CELL_PX * _SCREEN_UNITS / CELL_UNITS)
+    middle, half = screen // 2, CELL_PX // 2
+    angles = np.arange(SHEET_FRAMES) * 2 * np.pi / SHEET_FRAMES
+    with _lock:
+        _renderer("Pendulum-v1").screen_dim, normal = screen, _renderer("Pendulum-v1").screen_dim
+        _renderer("Pendulum-v1").screen = None
+    try:
+        frames = render_states("Pendulum-v1", np.stack([angles, np.zeros_like(angles)], axis=1))
+    finally:
+        with _lock:
+            _renderer("Pendulum-v1").screen_dim = normal
+            _renderer("Pendulum-v1").screen = None
+    cells = without_ground(frames[:, middle - half : middle + half, middle - half : middle + half])
+    rows = cells.reshape(-1, SHEET_COLUMNS, CELL_PX, CELL_PX, 4)
+    return rows.transpose(0, 2, 1, 3, 4).reshape(-1, SHEET_COLUMNS * CELL_PX, 4)
+
+
+def without_ground(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGBA [..., 4] of RGB frames [..., 3] with the white ground made transparent and edges kept smooth."""
+    colours = frames.astype(np.float32)
+    opacity = np.clip((255 - colours.min(axis=-1, keepdims=True)) / (255 - _ROD_DARKEST), 0, 1)
+    solid = np.where(opacity > 0, (colours - 255 * (1 - opacity)) / np.maximum(opacity, 1e-6), 0)
+    return np.concatenate([solid.clip(0, 255), 255 * opacity], axis=-1).round().astype(np.uint8)

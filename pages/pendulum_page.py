@@ -1,0 +1,44 @@
+"""Pendulum: the agent's pendulum in motion, live or any logged episode, with the quantities behind it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui import live
+from pages.ui.clips import clip_of, film_settings, newest, watchable
+from pages.ui.frame import need_run, page_head
+from pages.ui.session import current_lab, refresh_s
+
+lab = current_lab()
+page_head("Pendulum", "What does the agent actually do?")
+player = need_run(lab, "Here you will see the agent's pendulum move, in real time, with its angle, torque and reward.")
+with lab.reading():
+    episodes = watchable(player)
+if not episodes:
+    st.info("No step has been taken yet. Press Play, or Update for a single step.", icon=":material/hourglass_empty:")
+    st.stop()
+
+LIVE = "live"
+choice = st.select_slider(
+    "Episode",
+    [*(episode + 1 for episode in episodes[:: 1 + len(episodes) // 400]), LIVE],
+    value=LIVE,
+    key=f"clip-{player.id}",
+    help="Drag to watch any episode of the log again; live shows the newest.",
+)
+
+
+def draw_film() -> None:
+    """The hero: the film with its traces."""
+    with lab.reading():
+        episode = newest(lab, player) if choice == LIVE else int(choice) - 1
+        clip = clip_of(player, episode) if episode in watchable(player) else None
+    if clip is None:
+        st.info("This episode is older than the steps kept. Choose a later one.", icon=":material/history:")
+        return
+    live.film(
+        clip, film_settings(player.run.config.env_id), live=choice == LIVE, key=f"film-{player.run.config.env_id}"
+    )
+
+
+st.fragment(draw_film, run_every=refresh_s(lab))()

@@ -1,0 +1,32 @@
+"""Train: the return curve growing, the knobs beside it, and what goes on inside the selected run."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui import live
+from pages.ui.charts import curve_of, inside_charts, return_chart
+from pages.ui.controls import live_controls
+from pages.ui.frame import need_run, page_head
+from pages.ui.session import current_lab, refresh_s
+
+lab = current_lab()
+page_head("Train", "Does it get better, and what happens when you turn a knob?")
+player = need_run(lab, "Here the return of every episode will appear, from about −1200 up to −150 once it has learned.")
+
+
+def draw_charts() -> None:
+    """The hero: returns of all runs; below it the inside of the selected one."""
+    with lab.reading():
+        curves = [curve_of(each, with_updates=each is player) for each in lab.players]
+    (selected,) = [curve for curve, each in zip(curves, lab.players, strict=True) if each is player]
+    live.charts([return_chart(curves)], key="returns")
+    st.markdown(f"##### Inside {player.label}")
+    live.charts(inside_charts(selected), key="inside", min_width=330)
+
+
+picture, knobs = st.columns([3.1, 1], gap="medium")
+with picture:
+    st.fragment(draw_charts, run_every=refresh_s(lab))()
+with knobs:
+    live_controls(lab, player)

@@ -1,0 +1,283 @@
+"""Arrays to charts: plain data in Plotly's schema. Every time axis counts episodes and carries the interventions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ddpg_core.config import SETTINGS, format_value
+from ddpg_core.environment import ENVIRONMENTS, Array, Physics
+from ddpg_core.metrics import moving_average
+from ddpg_core.run import Run
+from pages.ui.lab import Player
+from pages.ui.live import Figure, packed
+from pages.ui.theme import HERO_HEIGHT_PX, ROLES, grown, layout
+
+POINTS: Final = 300
+"""A line is drawn with at most this many points, each the mean of the rows it stands for."""
+MAX_MARKS: Final = 30
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What the charts show of one run, copied out of its logs.
+
+    Attributes:
+        label, colour: Of the run.
+        returns: Of its finished episodes [E].
+        first_episode: Number of the first of them.
+        episodes: Columns of the episode log [E, columns].
+        updates: Rows of the update log, averaged in bins [P, columns].
+        update_times: When they were made, in episodes [P].
+        marks: (when in episodes, text) of each intervention.
+        env_id: Its environment.
+        default_physics: Whether the reference returns hold for it.
+    """
+
+    label: str
+    colour: str
+    returns: Array
+    first_episode: int
+    episodes: dict[str, Array]
+    updates: dict[str, Array]
+    update_times: Array
+    marks: list[tuple[float, str]]
+    env_id: str
+    default_physics: bool
+
+
+def curve_of(player: Player, *, with_updates: bool) -> Curve:
+    """Copy what is charted out of a run's logs; call it while `Lab.reading()`."""
+    run = player.run
+    logs = run.logs
+    episodes = {name: logs.episodes.read(name) for name in logs.episodes.columns}
+    updates: dict[str, Array] = {}
+    times = np.empty(0)
+    if with_updates and run.updates:
+        rows = binned(logs.updates.rows(), POINTS)
+        updates = {name: rows[:, part.start] for name, part in logs.updates.slices.items()}
+        times = in_episodes(run, updates["env_step"])
+    physics = Physics.of(run.config) == Physics()
+    marks = [
+        (float(in_episodes(run, np.array([item.step]))[0]), _words(item.changes))
+        for item in run.recipe.interventions[-MAX_MARKS:]
+        if item.step <= run.env_steps
+    ]
+    return Curve(
+        player.label,
+        player.colour,
+        episodes["episode_return"],
+        logs.episodes.first,
+        episodes,
+        updates,
+        times,
+        marks,
+        run.config.env_id,
+        physics,
+    )
+
+
+def in_episodes(run: Run, env_steps: Array) -> Array:
+    """Times in env steps [N] as times in episodes: 2.5 is half-way through the third episode."""
+    starts = np.append(run.logs.episodes.read("first_step"), run.env_steps - run.episode_steps)
+    index = np.maximum(np.searchsorted(starts, env_steps, side="right") - 1, 0)
+    lengths = np.append(np.diff(starts), max(run.env.max_episode_steps, 1))
+    return run.logs.episodes.first + index + (env_steps - starts[index]) / lengths[index]
+
+
+def binned(rows: Array, points: int) -> Array:
+    """Means of equal bins of consecutive rows: [N, C] to at most [2 · points, C]; bins double, so they stay put."""
+    width = 1
+    while len(rows) > 2 * points * width:
+        width *= 2
+    if width == 1:
+        return rows
+    starts = np.arange(0, len(rows), width)
+    counts = np.diff(np.append(starts, len(rows)))[:, None]
+    return np.add.reduceat(rows.astype(np.float64), starts, axis=0) / counts
+
+
+def return_chart(curves: Sequence[Curve]) -> Figure:
+    """Returns of all runs: episodes as points, their 10-episode mean as a line, references and interventions."""
+    data, longest = [], 0
+    for curve in curves:
+        numbers = curve.first_episode + 1 + np.arange(len(curve.returns))
+        longest = max(longest, curve.first_episode + len(curve.returns))
+        every = 1 + len(numbers) // 1000
+        shared = {"type": "scatter", "legendgroup": curve.label, "name": curve.label}
+        points = {"color": curve.colour, "size": 6, "opacity": 0.4}
+        data.append(
+            shared
+            | {
+                "x": packed(numbers[::every]),
+                "y": packed(curve.returns[::every]),
+                "mode": "markers",
+                "marker": points,
+                "showlegend": False,
+                "hovertemplate": "%{y:.0f}",
+            }
+        )
+        data.append(
+            shared
+            | {
+                "x": packed(numbers[::every]),
+                "y": packed(moving_average(curve.returns, 10)[::every]),
+                "mode": "lines",
+                "line": {"color": curve.colour, "width": 3.5},
+                "hovertemplate": "mean %{y:.0f}",
+            }
+        )
+    info = ENVIRONMENTS[curves[0].env_id if curves else "Pendulum-v1"]
+    low, high = info.return_range
+    lowest = min((float(curve.returns.min()) for curve in curves if len(curve.returns)), default=low)
+    end = grown(max(longest + 1, 40), 20)
+    details = layout(
+        "",
+        "episode",
+        "return of an episode",
+        height=HERO_HEIGHT_PX,
+        xaxis={"range": [0, end]},
+        yaxis={"range": [min(low, -grown(-lowest, 250)), high]},
+        margin={"t": 44},
+        showlegend=True,
+        hovermode="closest",
+        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
+    )
+    comparable = all(curve.default_physics for curve in curves)
+    if comparable and info.optimal_return is not None and info.random_return is not None:
+        _reference(details, info.optimal_return, f"near-optimal policy {info.optimal_return:.0f}", "bottom")
+        _reference(details, info.random_return, f"random actions {info.random_return:.0f}", "bottom")
+    for curve in curves:
+        _mark(details, curve, with_text=True)
+    return {"data": data, "layout": details}
+
+
+def inside_charts(curve: Curve) -> list[Figure]:
+    """What goes on inside one run: losses, Q against realised return, TD error, gradients, noise, saturation."""
+    updates, times = curve.updates, curve.update_times
+    ends = curve.first_episode + np.arange(len(curve.returns))
+    episodes = curve.episodes
+
+    def of_updates(column: str, role: str, name: str) -> Figure:
+        return _line(times, updates.get(column, times), role, name)
+
+    def of_episodes(column: str, role: str, name: str) -> Figure:
+        return _line(ends, episodes[column], role, name)
+
+    charts = [
+        (
+            "Critic loss",
+            "(y − Q)² + λ·½Σw²",
+            [of_updates("critic_loss", "critic", "critic loss")],
+            {"yaxis": {"type": "log", "exponentformat": "power", "dtick": 1}},
+        ),
+        (
+            "Actor loss",
+            "−Q(s, μ(s))",
+            [of_updates("actor_loss", "actor", "actor loss")],
+            {},
+        ),
+        (
+            "Promise and reality",
+            "discounted return",
+            [
+                of_episodes("first_q", "critic", "promised: Q of the first step"),
+                of_episodes("discounted_return", "environment", "realised: Σγᵗr"),
+            ],
+            {},
+        ),
+        (
+            "Mean Q and its target",
+            "Q",
+            [
+                of_updates("q_mean", "critic", "Q of the batch"),
+                of_updates("target_mean", "critic_target", "target y"),
+            ],
+            {},
+        ),
+        (
+            "TD error",
+            "mean |y − Q|",
+            [of_updates("td_error_abs", "critic", "mean |TD error|")],
+            {"yaxis": {"rangemode": "tozero"}},
+        ),
+        (
+            "Gradient norms",
+            "‖∇‖",
+            [
+                of_updates("critic_grad_norm", "critic", "critic"),
+                of_updates("actor_grad_norm", "actor", "actor"),
+            ],
+            {"yaxis": {"type": "log", "exponentformat": "power", "dtick": 1}},
+        ),
+        (
+            "Noise scale",
+            "× half range",
+            [of_episodes("noise_scale", "noise", "noise scale")],
+            {"yaxis": {"rangemode": "tozero"}},
+        ),
+        (
+            "Actor saturation",
+            "share of the batch",
+            [of_updates("saturation", "actor", "outputs beyond ±0.99")],
+            {"yaxis": {"range": [0, 1], "tickformat": ".0%"}},
+        ),
+    ]
+    end = grown(max(curve.first_episode + len(curve.returns) + 1, 40), 20)
+    return [_small(title, y_title, data, details, curve, end) for title, y_title, data, details in charts]
+
+
+def _small(title: str, y_title: str, data: list[Figure], details: dict[str, Any], curve: Curve, end: float) -> Figure:
+    figure_layout = layout(title, "episode", y_title, xaxis={"range": [0, end]}, **details)
+    if len(data) > 1:
+        figure_layout["showlegend"] = True
+        figure_layout["legend"] = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
+        figure_layout["legend"]["font"] = {"size": 11}
+    _mark(figure_layout, curve, with_text=False)
+    return {"data": data, "layout": figure_layout}
+
+
+def _line(x: Array, y: Array, role: str, name: str) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": packed(x),
+        "y": packed(y),
+        "name": name,
+        "line": {"color": ROLES[role], "width": 2},
+        "hovertemplate": "%{y:.4g}",
+    }
+
+
+def _reference(details: dict[str, Any], level: float, text: str, anchor: str) -> None:
+    line = {"color": ROLES["reference"], "width": 1.5, "dash": "dash"}
+    details.setdefault("shapes", []).append(
+        {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level, "line": line}
+    )
+    details.setdefault("annotations", []).append(
+        {"xref": "paper", "x": 0.995, "xanchor": "right", "y": level, "yanchor": anchor, "text": text}
+        | {"showarrow": False}
+    )
+
+
+def _mark(details: dict[str, Any], curve: Curve, *, with_text: bool) -> None:
+    """Add the run's interventions to a time axis: a dotted line in the run's colour, in words on the large chart."""
+    for number, (when, text) in enumerate(curve.marks):
+        line = {"color": curve.colour, "width": 1.5, "dash": "dot"}
+        details.setdefault("shapes", []).append(
+            {"type": "line", "yref": "paper", "x0": when, "x1": when, "y0": 0, "y1": 1, "line": line}
+        )
+        if with_text and number >= len(curve.marks) - 6:
+            details.setdefault("annotations", []).append(
+                {"yref": "paper", "x": when, "y": 0.02 + 0.06 * (number % 6), "text": text, "showarrow": False}
+                | {"xanchor": "left", "xshift": 3, "yanchor": "bottom", "font": {"size": 11}}
+            )
+
+
+def _words(changes: dict[str, Any] | Any) -> str:
+    return ", ".join(
+        f"{SETTINGS[name].symbol or SETTINGS[name].label} → {format_value(changes[name])}" for name in changes
+    )

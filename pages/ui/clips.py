@@ -1,0 +1,148 @@
+"""Episodes of the step log as clips for the film: states, traces that share its time, and frames where needed."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ddpg_core.environment import ENVIRONMENTS, MAX_SPEED_RAD_S, MAX_TORQUE_NM, Array, pendulum_angles
+from ddpg_core.frames import CELL_PX, CELL_UNITS, SHEET_FRAMES, render_states
+from pages.ui import assets
+from pages.ui.lab import SPEEDS, Lab, Player
+from pages.ui.live import floats
+from pages.ui.theme import ROLES
+
+FRAMES_A_CLIP: Final = 40
+FRAME_SIZE_PX: Final = (360, 240)
+SHEET_SHARE: Final = 0.94
+"""How much of the film's width a cell of the sheet takes."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One quantity over the steps of a clip; `around` where it is an angle that wraps."""
+
+    name: str
+    unit: str
+    values: Array
+    low: float
+    high: float
+    role: str
+    digits: int = 2
+    around: bool = False
+
+    def packed(self) -> dict[str, Any]:
+        """As the film component reads it."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "values": floats(self.values),
+            "length": len(self.values),
+            "low": self.low,
+            "high": self.high,
+            "colour": ROLES[self.role],
+            "digits": self.digits,
+            "around": self.around,
+        }
+
+
+def watchable(player: Player) -> range:
+    """Episodes whose steps are still in the log, the one going on included once it has a step."""
+    run = player.run
+    starts = run.logs.episodes.read("first_step")
+    first = run.logs.episodes.first + int((starts < run.logs.steps.first).sum())
+    return range(first, run.episode + (run.episode_steps > 0))
+
+
+def newest(lab: Lab, player: Player) -> int | None:
+    """The episode to show live: the one going on where training is slow enough to follow, else the last finished."""
+    episodes = watchable(player)
+    if not episodes:
+        return None
+    speed = SPEEDS[lab.speed]
+    follow = not player.playing or (
+        speed is not None and speed <= ENVIRONMENTS[player.run.config.env_id].steps_per_second
+    )
+    going_on = player.run.episode
+    if going_on in episodes and (follow or len(episodes) == 1):
+        return going_on
+    return going_on - 1
+
+
+def clip_of(player: Player, episode: int) -> dict[str, Any]:
+    """Episode `episode` as the film component reads it; call it while `Lab.reading()`."""
+    run = player.run
+    finished = episode < run.episode
+    log = run.logs.episodes
+    start = int(log.read("first_step", episode, episode + 1)[0]) if finished else run.env_steps - run.episode_steps
+    stop = start + int(log.read("length", episode, episode + 1)[0]) if finished else run.env_steps
+    columns = {name: run.logs.steps.read(name, start, stop) for name in ("obs", "action", "reward")}
+    total = float(columns["reward"].sum())
+    clip = {
+        "id": f"{player.id}:{run.recipe.seed}:{episode}",
+        "run": player.id,
+        "title": f"{player.label} · episode {episode + 1}",
+        "note": f"return {total:.0f}" if finished else f"so far {total:.0f}",
+        "finished": finished,
+        "steps": run.env.max_episode_steps if not finished else stop - start,
+    }
+    if run.config.env_id == "Pendulum-v1":
+        return clip | {"traces": [trace.packed() for trace in _pendulum_traces(columns)]}
+    frames = np.linspace(0, stop - start - 1, min(FRAMES_A_CLIP, stop - start)).astype(int)
+    states = columns["obs"][frames].astype(np.float64)
+    return clip | {
+        "traces": [trace.packed() for trace in _car_traces(columns)],
+        "frames": list(_frames(run.config.env_id, states.tobytes())),
+        "every": max(1.0, (stop - start) / len(frames)),
+    }
+
+
+def film_settings(env_id: str) -> dict[str, Any]:
+    """What the film component must know of an environment, whatever the episode."""
+    settings: dict[str, Any] = {"rate": ENVIRONMENTS[env_id].steps_per_second, "actor": ROLES["actor"]}
+    if env_id != "Pendulum-v1":
+        return settings
+    return settings | {
+        "sheet": assets.sheet(),
+        "frames": SHEET_FRAMES,
+        "cell": CELL_PX,
+        "share": SHEET_SHARE,
+        "reach": SHEET_SHARE / CELL_UNITS,
+        "limit": MAX_TORQUE_NM,
+    }
+
+
+def _pendulum_traces(columns: dict[str, Array]) -> list[Trace]:
+    return [
+        Trace("angle (0 = upright)", "rad", pendulum_angles(columns["obs"]), -np.pi, np.pi, "environment", around=True),
+        Trace("angular velocity", "rad/s", columns["obs"][:, 2], -MAX_SPEED_RAD_S, MAX_SPEED_RAD_S, "environment"),
+        Trace("torque", "N·m", columns["action"], -MAX_TORQUE_NM, MAX_TORQUE_NM, "actor"),
+        Trace("reward", "per step", columns["reward"], -16.5, 0.5, "replay", digits=1),
+    ]
+
+
+def _car_traces(columns: dict[str, Array]) -> list[Trace]:
+    return [
+        Trace("position", "", columns["obs"][:, 0], -1.2, 0.6, "environment"),
+        Trace("velocity", "per step", columns["obs"][:, 1], -0.07, 0.07, "environment", digits=3),
+        Trace("force", "", columns["action"], -1.0, 1.0, "actor"),
+        Trace("reward", "per step", columns["reward"], -0.1, 0.1, "replay", digits=3),
+    ]
+
+
+@functools.lru_cache(maxsize=16)
+def _frames(env_id: str, states: bytes) -> tuple[str, ...]:
+    """Rendered frames of float64 states [N, 2] as data URIs."""
+    from PIL import Image
+
+    uris = []
+    for picture in render_states(env_id, np.frombuffer(states).reshape(-1, 2)):
+        file = io.BytesIO()
+        Image.fromarray(picture).resize(FRAME_SIZE_PX).save(file, "WEBP", quality=75)
+        uris.append("data:image/webp;base64," + base64.b64encode(file.getvalue()).decode())
+    return tuple(uris)

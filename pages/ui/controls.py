@@ -1,0 +1,113 @@
+"""Widgets made from `Config`'s metadata: live settings that act at once, structural ones that make a new run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import streamlit as st
+
+from ddpg_core.config import FIELDS, PRESETS, SETTINGS, Config, Setting, format_value, parse_value
+from ddpg_core.recipe import Recipe
+from pages.ui.lab import Lab, Player
+
+OPEN_GROUPS: Final = ("Learning",)
+
+
+def live_controls(lab: Lab, player: Player, *, names: Sequence[str] | None = None) -> None:
+    """A widget a live setting, grouped; each shows the value in force and makes an intervention when moved."""
+    live = [name for name, setting in SETTINGS.items() if setting.live and (names is None or name in names)]
+    for group in dict.fromkeys(SETTINGS[name].group for name in live):
+        with st.expander(group, expanded=group in OPEN_GROUPS or names is not None):
+            for name in live:
+                if SETTINGS[name].group == group:
+                    _live_widget(lab, player, name)
+
+
+def _live_widget(lab: Lab, player: Player, name: str) -> None:
+    key = f"set-{name}"
+    st.session_state[key] = getattr(player.run.config, name)
+
+    def apply() -> None:
+        lab.intervene(player.id, {name: st.session_state[key]})
+
+    _widget(name, key, apply)
+
+
+def _widget(name: str, key: str, on_change: Any = None) -> Any:
+    """The widget that fits the setting; its value is `st.session_state[key]`."""
+    setting, default = SETTINGS[name], FIELDS[name].default
+    common: dict[str, Any] = {"label": _label(setting), "key": key, "help": setting.help, "on_change": on_change}
+    if isinstance(default, bool):
+        return st.toggle(**common)
+    if isinstance(default, str):
+        meanings = setting.choices
+        return st.selectbox(options=list(meanings), format_func=lambda value: f"{value}: {meanings[value]}", **common)
+    if setting.log:
+        options = log_options(name, st.session_state[key])
+        return st.select_slider(options=options, format_func=format_value, **common)
+    step: float = 1 if isinstance(default, int) else setting.step
+    low = setting.low + step if setting.low_open else setting.low
+    bounds = (int(low), int(setting.high)) if isinstance(default, int) else (low, setting.high)
+    return st.slider(
+        min_value=bounds[0], max_value=bounds[1], step=step, format="%d" if step == 1 else "%.4g", **common
+    )
+
+
+def log_options(name: str, current: float) -> list[float]:
+    """Stops of a logarithmic slider: 1, 2, 5 a decade within the bounds, all presets' values and the current one."""
+    setting, whole = SETTINGS[name], isinstance(FIELDS[name].default, int)
+    lowest = setting.low or (0.01 if setting.low_open else 1e-7)
+    decades = range(math.floor(math.log10(lowest)), math.ceil(math.log10(setting.high)) + 1)
+    series = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
+    stops = {value for value in series if lowest <= value <= setting.high}
+    stops |= {getattr(preset, name) for preset in PRESETS.values()} | {current}
+    if not setting.low_open:
+        stops.add(setting.low)
+    return sorted({int(value) for value in stops} if whole else stops)
+
+
+def _label(setting: Setting) -> str:
+    symbol = f" {setting.symbol}" if setting.symbol else ""
+    return f"{setting.label}{symbol}" + (f" ({setting.unit})" if setting.unit else "")
+
+
+def new_run_form(lab: Lab) -> bool:
+    """A form for the structural settings; makes a run from a preset or from the selected one. True if it did."""
+    selected = lab.selected
+    own = "the selected run's settings"
+    start = st.selectbox("Start from", [*PRESETS, *([own] if selected else [])], key="new-start")
+    base: Config = selected.run.config if start == own and selected else PRESETS.get(start, Config())
+    with st.form("new-run", border=False):
+        seed = st.number_input("Seed", 0, 2**32 - 1, lab.next_seed(base), help="Same seed, same run, bit for bit.")
+        changes: dict[str, Any] = {}
+        for name, setting in SETTINGS.items():
+            if setting.live or len(setting.choices) == 1 or name == "engine":
+                continue
+            key = f"new-{name}-{start}"
+            if name == "hidden":
+                changes[name] = st.text_input(_label(setting), format_value(base.hidden), key=key, help=setting.help)
+                continue
+            st.session_state.setdefault(key, getattr(base, name))
+            changes[name] = _widget(name, key)
+        made = st.form_submit_button("Train this run", type="primary", width="stretch")
+    if not made:
+        return False
+    try:
+        changes["hidden"] = parse_value("hidden", changes["hidden"])
+        recipe = Recipe(base.changed(changes), int(seed))
+    except ValueError as error:
+        st.error(str(error))
+        return False
+    return lab.add(recipe, play=True) is not None
+
+
+def start_button(lab: Lab, preset: str = "fast", *, label: str = "Start training", key: str = "start") -> None:
+    """A button that puts a run of `preset` on the stage and trains it."""
+    config = PRESETS[preset]
+
+    def start() -> None:
+        lab.add(Recipe(config, lab.next_seed(config)), play=True)
+
+    st.button(label, key=key, icon=":material/play_arrow:", type="primary", on_click=start)

@@ -1,0 +1,292 @@
+"""The Lab: one browser session's runs, which one is selected, and the worker thread that trains those that play."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ddpg_core.config import PRESETS, SETTINGS, Config, format_value
+from ddpg_core.recipe import Recipe, preset_of
+from ddpg_core.run import Run
+from pages.ui.theme import RUN_COLOURS
+
+MAX_RUNS: Final = len(RUN_COLOURS)
+LEASE_S: Final = 10.0
+"""A page that is looked at renews the lease at every refresh; when it lapses, training rests."""
+SLICE_S: Final = 0.02
+SPEEDS: Final[dict[str, float | None]] = {
+    "1 step/s": 1.0,
+    "5 steps/s": 5.0,
+    "real time": 20.0,
+    "100 steps/s": 100.0,
+    "flat out": None,
+}
+_CORES = threading.BoundedSemaphore(os.cpu_count() or 1)
+"""As many slices run at once, over all sessions, as there are cores."""
+
+
+class FairLock:
+    """A lock that goes to whoever waits before the one who just had it gets it again."""
+
+    def __init__(self) -> None:
+        self._turn, self._lock = threading.Lock(), threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._turn:
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+@dataclass
+class Player:
+    """A run on the stage: what the Lab knows of it besides the run itself.
+
+    Attributes:
+        id: Unique in the Lab, also of runs removed since.
+        run: The run; read it under the Lab's lock.
+        colour: The run's colour on every page.
+        playing: Whether the worker trains it.
+        stop_at: Episode at which it pauses by itself, or None.
+    """
+
+    id: int
+    run: Run
+    colour: str
+    playing: bool = False
+    stop_at: int | None = None
+    _credit: float = 0.0
+    _progress: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
+
+    @property
+    def label(self) -> str:
+        """Preset and seed, as `fast #0`."""
+        return f"{preset_of(self.run.recipe.config)[0]} #{self.run.recipe.seed}"
+
+    @property
+    def difference(self) -> str:
+        """How the settings in force differ from the preset's, in words; "" if they don't."""
+        preset = PRESETS[preset_of(self.run.recipe.config)[0]]
+        changed = self.run.config.difference(preset)
+        changed.pop("engine", None)
+        return ", ".join(f"{SETTINGS[name].label.lower()} {format_value(value)}" for name, value in changed.items())
+
+    @property
+    def steps_per_second(self) -> float:
+        """Env steps a second over the last two seconds; 0 while paused."""
+        if not self.playing or len(self._progress) < 2:
+            return 0.0
+        (began, first), (ended, last) = self._progress[0], self._progress[-1]
+        return (last - first) / max(ended - began, 1e-9)
+
+    def train_slice(self, speed: float | None, elapsed_s: float) -> None:
+        """Train for about 20 ms, or the steps that `speed` allows for the time elapsed. Mutates the run."""
+        deadline = time.perf_counter() + SLICE_S
+        steps = None
+        if speed is not None:
+            self._credit = min(self._credit + elapsed_s * speed, max(1.0, speed / 4))
+            steps = int(self._credit)
+            self._credit -= steps
+        self.run.advance(steps=steps, stop=lambda: time.perf_counter() > deadline or self._arrived())
+        if self._arrived() or self.run.divergence:
+            self.playing, self.stop_at = False, None
+        now = time.perf_counter()
+        if not self._progress or now - self._progress[-1][0] > 0.05:
+            self._progress.append((now, self.run.env_steps))
+        while now - self._progress[0][0] > 2.5:
+            self._progress.popleft()
+
+    def _arrived(self) -> bool:
+        return self.stop_at is not None and self.run.episode >= self.stop_at
+
+    def rest(self) -> None:
+        """Forget the pace kept so far."""
+        self._progress.clear()
+        self._credit = 0.0
+
+
+class Lab:
+    """One browser session's runs. Every public method takes the lock itself; `reading()` holds it for a consistent look.
+
+    Attributes:
+        speed: A name in `SPEEDS`, the pace of all runs.
+        players: The runs on the stage, in the order they were made.
+        notice: What the user should be told next, or "".
+    """
+
+    def __init__(self) -> None:
+        self._lock = FairLock()
+        self._worker: threading.Thread | None = None
+        self._lease_until = 0.0
+        self._made = 0
+        self._selected: int | None = None
+        self.last_seen = time.monotonic()
+        self.speed = "flat out"
+        self.players: list[Player] = []
+        self.notice = ""
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold training while logs or networks are read; keep it short."""
+        with self._lock:
+            yield
+
+    @property
+    def selected(self) -> Player | None:
+        """The run that pages show and the transport moves."""
+        return next((player for player in self.players if player.id == self._selected), None)
+
+    @property
+    def playing(self) -> bool:
+        """Whether any run is training."""
+        return any(player.playing for player in self.players)
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory the runs take."""
+        return sum(player.run.nbytes for player in self.players)
+
+    # --- the stage ------------------------------------------------------------------------------------------------
+
+    def add(self, recipe: Recipe, *, play: bool = False) -> Player | None:
+        """Put a new run on the stage and select it; None, with a notice, when the stage is full."""
+        if len(self.players) >= MAX_RUNS:
+            self.notice = f"A lab holds {MAX_RUNS} runs at once. Remove one to make room."
+            return None
+        run = Run(recipe)
+        with self._lock:
+            used = {player.colour for player in self.players}
+            player = Player(self._made, run, next(colour for colour in RUN_COLOURS if colour not in used))
+            self._made += 1
+            self.players.append(player)
+            self._selected = player.id
+        if play:
+            self.play(player.id)
+        return player
+
+    def next_seed(self, config: Config) -> int:
+        """The smallest seed that no run of these settings uses yet."""
+        used = {p.run.recipe.seed for p in self.players if preset_of(p.run.recipe.config) == preset_of(config)}
+        return next(seed for seed in range(MAX_RUNS + 1) if seed not in used)
+
+    def remove(self, player_id: int) -> None:
+        """Take a run off the stage."""
+        with self._lock:
+            self.players = [player for player in self.players if player.id != player_id]
+            if self.selected is None:
+                self._selected = self.players[-1].id if self.players else None
+
+    def select(self, player_id: int) -> None:
+        """Show this run on every page."""
+        if any(player.id == player_id for player in self.players):
+            self._selected = player_id
+
+    # --- transport ------------------------------------------------------------------------------------------------
+
+    def play(self, player_id: int, until_episode: int | None = None) -> None:
+        """Train a run, until `until_episode` episodes are finished if given."""
+        player = self._player(player_id)
+        with self._lock:
+            if player is None or player.run.divergence:
+                return
+            if until_episode is not None and until_episode <= player.run.episode:
+                self.notice = f"{player.label} has already finished {player.run.episode} episodes."
+                return
+            player.playing, player.stop_at = True, until_episode
+            player.rest()
+        self.renew()
+
+    def pause(self, player_id: int) -> None:
+        """Stop training a run; when this returns, no step is being taken any more."""
+        player = self._player(player_id)
+        with self._lock:
+            if player is not None:
+                player.playing, player.stop_at = False, None
+
+    def step_update(self, player_id: int) -> None:
+        """One env step and its updates."""
+        player = self._player(player_id)
+        with self._lock:
+            if player is not None and not player.run.divergence:
+                player.run.step()
+
+    def step_episode(self, player_id: int) -> None:
+        """Train to the end of the episode going on."""
+        player = self._player(player_id)
+        if player is not None:
+            self.play(player_id, player.run.episode + 1)
+
+    def reset(self, player_id: int) -> None:
+        """Begin the run anew: same seed, the settings now in force, step 0."""
+        player = self._player(player_id)
+        if player is None:
+            return
+        with self._lock:
+            player.playing, player.stop_at = False, None
+            player.run = Run(Recipe(player.run.config, player.run.recipe.seed))
+            player.rest()
+
+    def intervene(self, player_id: int, changes: Mapping[str, Any]) -> None:
+        """Change live settings of a run, recorded at the step where it applies; a bad value becomes a notice."""
+        player = self._player(player_id)
+        if player is None:
+            return
+        with self._lock:
+            try:
+                player.run.intervene(changes)
+            except ValueError as error:
+                self.notice = str(error)
+
+    def take_notice(self) -> str:
+        """What the user should be told now; it is told once."""
+        notice, self.notice = self.notice, ""
+        return notice
+
+    def _player(self, player_id: int) -> Player | None:
+        return next((player for player in self.players if player.id == player_id), None)
+
+    # --- the worker -----------------------------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Somebody is looking: train on for `LEASE_S` more seconds, waking the worker if it rests."""
+        self.last_seen = time.monotonic()
+        self._lease_until = self.last_seen + LEASE_S
+        if not self.playing:
+            return
+        with self._lock:
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._work, name="lab-worker", daemon=True)
+                self._worker.start()
+
+    def close(self) -> None:
+        """Stop training for good."""
+        for player in list(self.players):
+            self.pause(player.id)
+
+    def _work(self) -> None:
+        """Train the playing runs in turns, a slice each, until none plays or the lease lapses."""
+        before = time.perf_counter()
+        while True:
+            now = time.perf_counter()
+            elapsed, before = now - before, now
+            speed = SPEEDS[self.speed]
+            for player in list(self.players):
+                with _CORES, self._lock:
+                    if player.playing:
+                        player.train_slice(speed, elapsed)
+            with self._lock:
+                if not self.playing or time.monotonic() > self._lease_until:
+                    for player in self.players:
+                        player.rest()
+                    self._worker = None
+                    return
+            time.sleep(0.0 if speed is None else min(0.05, 0.5 / speed))

@@ -1,0 +1,80 @@
+"""The five parts of the DDPG loop with their numbers of this moment, for the picture on Home."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ddpg_core.environment import pendulum_angles
+from ddpg_core.run import Run
+from pages.ui.charts import binned
+from pages.ui.lab import Player
+from pages.ui.theme import ROLES
+
+_NAMES = {
+    "environment": ("Environment", "Pendulum", "moves the pendulum, pays a reward"),
+    "replay": ("Replay buffer", "Train", "remembers what happened"),
+    "critic": ("Critic Q(s, a)", "Train", "learns how good an action is"),
+    "actor": ("Actor μ(s)", "Train", "learns which action to take"),
+    "targets": ("Target networks", "Train", "slow copies that steady the goal"),
+}
+
+
+def loop_parts(player: Player | None) -> list[dict[str, Any]]:
+    """The boxes of the picture; call it while `Lab.reading()`. Without a run, each says what it is for."""
+    live = _numbers(player.run) if player else {}
+    return [
+        {
+            "part": part,
+            "name": name,
+            "page": page,
+            "colour": ROLES["critic_target" if part == "targets" else part],
+            "number": live.get(part, ("", purpose, []))[0],
+            "note": live.get(part, ("", purpose, []))[1],
+            "spark": live.get(part, ("", purpose, []))[2],
+            "angle": _angle(player),
+        }
+        for part, (name, page, purpose) in _NAMES.items()
+    ]
+
+
+def _numbers(run: Run) -> dict[str, tuple[str, str, list[float]]]:
+    """Number, note and recent course of each part."""
+    config, logs = run.config, run.logs
+    window = min(config.capacity, run.env_steps - logs.steps.first)
+    state = run.learner
+    lag = float(np.linalg.norm(state.online - state.target) / (np.linalg.norm(state.online) + 1e-12))
+    drawn = {"uniform": f"{config.batch_size} drawn at random", "latest": f"newest {config.batch_size} only"}
+    returns = logs.episodes.read("episode_return")[-30:]
+    last = f"last return {returns[-1]:.0f}" if len(returns) else "first episode"
+    recent = binned(logs.updates.rows(run.updates - 4000), 30)
+    course = {name: recent[:, part.start].tolist() for name, part in logs.updates.slices.items()}
+    numbers = {
+        "environment": (f"episode {run.episode + 1}", last.replace("-", "−"), returns.tolist()),
+        "replay": (f"{window:,}", f"transitions kept, {drawn[config.replay]}", []),
+        "targets": (f"{lag:.1%}".replace("%", " %"), f"behind; move {config.tau:.3g} of the way per update", []),
+    }
+    if run.updates:
+        loss, saturated = logs.updates.last("critic_loss"), logs.updates.last("saturation")
+        value = -logs.updates.last("actor_loss")
+        numbers["critic"] = (f"loss {loss:.3g}", "of its last batch", course["critic_loss"])
+        numbers["actor"] = (
+            f"Q {value:.4g}".replace("-", "−"),
+            f"expected, {saturated:.0%} saturated",
+            course["q_mean"],
+        )
+    else:
+        wait = max(0, config.warmup_steps - run.env_steps)
+        numbers["critic"] = numbers["actor"] = ("waiting", f"learns in {wait} steps", [])
+    return numbers
+
+
+def _angle(player: Player | None) -> float | None:
+    """The pendulum's angle now in rad; hanging down before a run, None in another environment."""
+    if player is None:
+        return float(np.pi)
+    steps = player.run.logs.steps
+    if player.run.config.env_id != "Pendulum-v1":
+        return None
+    return float(pendulum_angles(steps.read("next_obs", steps.total - 1))[0]) if steps.total else float(np.pi)

@@ -1,0 +1,88 @@
+"""The process-wide registry of Labs: a reload finds its Lab again under an unguessable token in the URL."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pages.ui.lab import Lab
+
+IDLE_S: Final = 30 * 60.0
+MAX_LABS: Final = 200
+MAX_BYTES: Final = 2 << 30
+HANDOVER_S: Final = 2.0
+"""How long a reloaded page waits for its old session to let go of the Lab."""
+
+
+@dataclass
+class _Entry:
+    lab: Lab
+    owner: str
+
+
+class Registry:
+    """Labs by token. Bounded in number, memory and idle time; two live sessions never share one.
+
+    Args:
+        is_active: Whether a session id still has a browser behind it.
+    """
+
+    def __init__(self, is_active: Callable[[str], bool]) -> None:
+        self._is_active = is_active
+        self._entries: dict[str, _Entry] = {}
+        self._lock = threading.Lock()
+
+    def attach(self, token: str | None, session: str) -> tuple[str, Lab]:
+        """The Lab under `token`, if it is there and no other live session has it; otherwise a new one.
+
+        Returns:
+            Token and Lab.
+        """
+        deadline = time.monotonic() + HANDOVER_S
+        while token in self._entries and self._taken(self._entries[token], session):
+            if time.monotonic() > deadline:
+                token = None
+                break
+            time.sleep(0.05)
+        with self._lock:
+            self._evict()
+            entry = self._entries.get(token) if token else None
+            if entry is None or self._taken(entry, session):
+                token, entry = secrets.token_urlsafe(16), _Entry(Lab(), session)
+                self._entries[token] = entry
+            entry.owner = session
+            entry.lab.last_seen = time.monotonic()
+            assert token is not None
+            return token, entry.lab
+
+    def keep(self, token: str, lab: Lab, session: str) -> None:
+        """Register a Lab that its own session still holds, should it have been evicted meanwhile."""
+        with self._lock:
+            self._entries.setdefault(token, _Entry(lab, session))
+
+    def playing(self) -> int:
+        """How many Labs are training."""
+        return sum(entry.lab.playing for entry in list(self._entries.values()))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _taken(self, entry: _Entry, session: str) -> bool:
+        return entry.owner != session and self._is_active(entry.owner)
+
+    def _evict(self) -> None:
+        """Drop idle Labs, then the longest unseen, until all bounds hold with one more Lab."""
+        by_age = sorted(self._entries, key=lambda token: self._entries[token].lab.last_seen)
+        total = sum(entry.lab.nbytes for entry in self._entries.values())
+        for token in by_age:
+            lab = self._entries[token].lab
+            idle = time.monotonic() - lab.last_seen > IDLE_S
+            if not (idle or len(self._entries) >= MAX_LABS or total > MAX_BYTES):
+                return
+            total -= lab.nbytes
+            lab.close()
+            del self._entries[token]

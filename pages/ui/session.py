@@ -1,0 +1,63 @@
+"""From a browser session to its Lab, and how often its pages refresh."""
+
+from __future__ import annotations
+
+import threading
+
+import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from ddpg_core.config import PRESETS
+from ddpg_core.recipe import Recipe
+from pages.ui import assets
+from pages.ui.lab import Lab
+from pages.ui.registry import Registry
+
+_TOKEN = "lab"
+
+
+def current_lab() -> Lab:
+    """The Lab of this browser session; its token stands in the URL, so that a reload finds it again."""
+    state, session = st.session_state, _session_id()
+    if "lab" in state:
+        registry().keep(state["token"], state["lab"], session)
+    else:
+        state["token"], state["lab"] = registry().attach(st.query_params.get(_TOKEN), session)
+    if st.query_params.get(_TOKEN) != state["token"]:
+        st.query_params[_TOKEN] = state["token"]
+    lab: Lab = state["lab"]
+    return lab
+
+
+@st.cache_resource(show_spinner=False)
+def registry() -> Registry:
+    """The one registry of this process."""
+    return Registry(lambda session: runtime.exists() and runtime.get_instance().is_active_session(session))
+
+
+def refresh_s(lab: Lab) -> float | None:
+    """Seconds between refreshes of live charts: fewer when many Labs train, none when this one rests."""
+    if not lab.playing:
+        return None
+    busy = registry().playing()
+    return 0.35 if busy <= 3 else 0.7 if busy <= 10 else 1.5
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> None:
+    """Import torch, make its first update and prepare what browsers load, once, in the background."""
+
+    def work() -> None:
+        assets.plotly()
+        from ddpg_core.run import Run
+
+        Run(Recipe(PRESETS["fast"].changed({"warmup_steps": 1}))).advance(steps=3)
+        assets.sheet()
+
+    threading.Thread(target=work, name="warm-up", daemon=True).start()
+
+
+def _session_id() -> str:
+    context = get_script_run_ctx()
+    return context.session_id if context else ""

@@ -1,0 +1,59 @@
+"""Every decision of style: the colours of runs and roles, chart layout, words for a return."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+RUN_COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+"""Okabe and Ito's palette, told apart by colour-blind readers; a run has one of these everywhere."""
+
+ROLES: Final = {
+    "environment": "#5f7d95",
+    "replay": "#8a63d2",
+    "critic": "#d1477a",
+    "critic_target": "#e39ab6",
+    "actor": "#1d9a9a",
+    "actor_target": "#83c8c8",
+    "noise": "#a98132",
+    "reference": "#8a8f9c",
+}
+"""One colour a part of the algorithm, in words, pictures and charts; targets are tints of what they follow."""
+
+CHART_HEIGHT_PX: Final = 210
+HERO_HEIGHT_PX: Final = 430
+
+
+def layout(title: str, x_title: str, y_title: str, **details: Any) -> dict[str, Any]:
+    """The layout that all charts share, as Plotly's schema has it; colours of text and grid follow the page's theme."""
+    base: dict[str, Any] = {
+        "title": {"text": title, "x": 0, "xref": "paper", "font": {"size": 14}, "y": 0.98, "yanchor": "top"},
+        "margin": {"l": 62, "r": 14, "t": 40, "b": 42},
+        "height": CHART_HEIGHT_PX,
+        "hovermode": "x unified",
+        "showlegend": False,
+        "xaxis": {"title": {"text": x_title, "standoff": 6}, "zeroline": False},
+        "yaxis": {"title": {"text": y_title, "standoff": 8}, "zeroline": False},
+        "uirevision": "keep",
+    }
+    for name, value in details.items():
+        base[name] = {**base[name], **value} if isinstance(base.get(name), dict) else value
+    return base
+
+
+def grown(value: float, step: float) -> float:
+    """`value` rounded up to a multiple of `step`: an axis that grows in steps does not jitter."""
+    return step * -(-value // step)
+
+
+def verdict(mean_return: float, env_id: str) -> str:
+    """A word on whether a 10-episode mean return is good."""
+    if env_id != "Pendulum-v1":
+        return "solved" if mean_return > 90 else "not solved yet"
+    for threshold, words in (
+        (-200, "near optimal"),
+        (-400, "swings up"),
+        (-900, "learning to swing"),
+    ):
+        if mean_return >= threshold:
+            return words
+    return "like random"

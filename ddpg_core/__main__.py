@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from ddpg_core.checkpoint import load_checkpoint, save_checkpoint, write_whole
-from ddpg_core.config import PRESET_NOTES, PRESETS, SETTINGS, Config, format_value, parse_value
+from ddpg_core.config import PRESET_NOTES, PRESETS, SETTINGS, Config, format_value, parse_value, shown
 from ddpg_core.recipe import Intervention, Recipe, preset_of
 
 CHECKPOINT: Final = "checkpoint.safetensors"
@@ -77,11 +77,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _whole(low: int) -> Any:
     def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {low}, got {text!r}")
+        if not _is_whole(text) or int(text) < low:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low}, got {shown(text)}")
         return int(text)
 
     return parse
+
+
+def _is_whole(text: str) -> bool:
+    """Whether `text` is a whole number of a length that `int` reads."""
+    return text.isdecimal() and len(text) <= 20
 
 
 def _presets(_: argparse.Namespace) -> int:
@@ -148,8 +153,8 @@ def _recipe(parsed: argparse.Namespace) -> Recipe:
     config: Config = PRESETS[parsed.preset or "fast"].changed(changes)
     interventions = []
     for step, *assignments in parsed.at:
-        if not step.isdecimal():
-            raise ValueError(f"--at must start with an env step, got {step!r}")
+        if not _is_whole(step):
+            raise ValueError(f"--at must start with an env step, got {shown(step)}")
         if not assignments:
             raise ValueError(f"--at {step} must be followed by NAME=VALUE, got none")
         interventions.append(Intervention(int(step), _assignments("--at", assignments)))
@@ -162,7 +167,7 @@ def _assignments(flag: str, texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"{flag} must be NAME=VALUE, got {text!r}")
+            raise ValueError(f"{flag} must be NAME=VALUE, got {shown(text)}")
         changes[name] = parse_value(name, value)
     return changes
 

@@ -75,6 +75,7 @@ def to_bytes(run: Run) -> bytes:
     """The checkpoint of `run` as the bytes of a safetensors file."""
     now, past = run.snapshot(), run.snapshots
     header = {
+        "format": FORMAT,
         "recipe": run.recipe.to_dict(),
         "divergence": asdict(run.divergence) if run.divergence else None,
         "first": [table.first for table in run.logs.tables().values()],
@@ -82,7 +83,8 @@ def to_bytes(run: Run) -> bytes:
     }
     tensors = {name: table.rows() for name, table in run.logs.tables().items()}
     tensors["learner"] = np.stack([snapshot.learner for snapshot in (*past, now)])
-    return save(tensors, metadata={"format": FORMAT, "run": json.dumps(header)})
+    # One entry only: safetensors writes several in random order, and equal runs should make equal files.
+    return save(tensors, metadata={"ddpg-lab": json.dumps(header)})
 
 
 def from_bytes(data: bytes) -> Run:
@@ -106,10 +108,10 @@ def from_bytes(data: bytes) -> Run:
 def _parse(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     """The JSON header and the tensors of a checkpoint's bytes."""
     (length,) = struct.unpack_from("<Q", data)
-    metadata = json.loads(data[8 : 8 + min(length, len(data))]).get("__metadata__", {})
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"format must be {FORMAT!r}, got {str(metadata.get('format'))[:40]!r}")
-    return json.loads(metadata["run"]), load(data)
+    header = json.loads(json.loads(data[8 : 8 + min(length, len(data))])["__metadata__"]["ddpg-lab"])
+    if header["format"] != FORMAT:
+        raise ValueError(f"format must be {FORMAT!r}, got {shown(header['format'])}")
+    return header, load(data)
 
 
 def _rebuild(recipe: Recipe, header: dict[str, Any], tensors: dict[str, Array]) -> Run:
@@ -156,6 +158,9 @@ def _check_snapshot(snapshot: Snapshot, blank: Run) -> None:
         raise ValueError(f"counters of episode {shown(snapshot.episode)} must agree with each other, got others")
     if counters["env"]["dtype"] not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {shown(counters['env']['dtype'])}")
+    scratch = np.random.PCG64(0)
+    for state in (counters["env"]["rng"], counters["noise_rng"], counters["sampling_rng"]):
+        scratch.state = state  # raises for what is none
     if not 0 <= elapsed <= steps or updates < 0 or episodes < 0:
         raise ValueError(f"totals must be whole numbers from 0, got {shown(snapshot.totals)}")
 

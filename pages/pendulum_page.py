@@ -19,9 +19,10 @@ if not episodes:
     st.stop()
 
 LIVE = "live"
+stops = [str(episode + 1) for episode in episodes[:: 1 + len(episodes) // 400]]
 choice = st.select_slider(
     "Episode",
-    [*(episode + 1 for episode in episodes[:: 1 + len(episodes) // 400]), LIVE],
+    [*stops, LIVE],
     value=LIVE,
     key=f"clip-{player.id}",
     help="Drag to watch any episode of the log again; live shows the newest.",
@@ -30,15 +31,14 @@ choice = st.select_slider(
 
 def draw_film() -> None:
     """The hero: the film with its traces."""
+    env_id = player.run.config.env_id
     with lab.reading():
         episode = newest(lab, player) if choice == LIVE else int(choice) - 1
-        clip = clip_of(player, episode) if episode in watchable(player) else None
+        clip = clip_of(player, episode) if episode is not None and episode in watchable(player) else None
     if clip is None:
         st.info("This episode is older than the steps kept. Choose a later one.", icon=":material/history:")
         return
-    live.film(
-        clip, film_settings(player.run.config.env_id), live=choice == LIVE, key=f"film-{player.run.config.env_id}"
-    )
+    live.film(clip, film_settings(env_id), live=choice == LIVE, key=f"film-{env_id}")
 
 
 st.fragment(draw_film, run_every=refresh_s(lab))()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 import ddpg_core.logs
 import ddpg_core.run
 from ddpg_core.checkpoint import from_bytes, to_bytes
-from ddpg_core.config import PRESETS, SETTINGS, Config
+from ddpg_core.config import PRESETS, Config
 from ddpg_core.learner import LearnerState, make_engine
 from ddpg_core.recipe import MAX_STEP
 from ddpg_core.replay import sample_rows
@@ -76,16 +75,13 @@ def test_another_seed_gives_another_run() -> None:
 
 
 def test_each_purpose_has_its_own_generator() -> None:
-    runs = [
-        trained(60, SMALL.changed({"updates_per_step": 0, "noise": noise})).logs.steps for noise in ("ou", "none")
-    ]
+    runs = [trained(60, SMALL.changed({"updates_per_step": 0, "noise": noise})).logs.steps for noise in ("ou", "none")]
     assert (runs[0].read("obs")[0] == runs[1].read("obs")[0]).all()
-    hungry = trained(210, IDLE.changed({"noise_scale": 0.0, "updates_per_step": 2, "actor_lr": 1e-6, "critic_lr": 1e-6}))
-    idle = trained(210, IDLE.changed({"noise_scale": 0.0}))
+    hungry, idle = (trained(210, SMALL.changed({"updates_per_step": updates})) for updates in (2, 0))
     np.testing.assert_array_equal(hungry.logs.steps.read("obs", 200, 201), idle.logs.steps.read("obs", 200, 201))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=30))
 def test_slices_of_any_size_give_the_same_run(live: Run, sizes: list[int]) -> None:
     run = Run(live.recipe)
@@ -104,7 +100,7 @@ def test_single_steps_and_whole_episodes_give_the_same_run(live: Run) -> None:
     assert_equal_runs(run, live)
 
 
-@pytest.mark.parametrize("stop", [0, 1, 49, 50, 199, 200, 201, 333, 400, 419])
+@pytest.mark.parametrize("stop", [0, 50, 199, 200, 201, 333, 400])
 def test_resuming_from_a_checkpoint_equals_never_having_stopped(live: Run, stop: int) -> None:
     run = Run(live.recipe)  # all later interventions still to come
     run.advance(steps=stop)
@@ -588,10 +584,3 @@ def test_run_goes_on_from_before_its_divergence() -> None:
     twin = run.branch(1, {"critic_lr": 1e-4})
     assert twin.divergence is None
     assert twin.advance(steps=60) == 60
-
-
-def test_learning_rate_of_one_with_no_discount_does_not_raise_warnings_as_errors() -> None:
-    run = started(SMALL.changed({"actor_lr": 1.0, "critic_lr": 1.0, "gamma": 1.0, "tau": 1.0, "updates_per_step": 16}))
-    run.advance(steps=150)
-    assert run.divergence is None or dataclasses.asdict(run.divergence)["step"] < 150
-    assert SETTINGS["critic_lr"].high == 1.0

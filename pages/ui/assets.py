@@ -20,8 +20,8 @@ def _serve(name: str, data: bytes) -> str:
     """Put a file into `static/`, whole or not at all; its URL relative to the app's root."""
     path = _STATIC / name
     if not path.exists() or path.stat().st_size != len(data):
-        _STATIC.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=_STATIC, delete=False) as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(data)
         Path(file.name).chmod(0o644)
         Path(file.name).replace(path)
@@ -30,9 +30,12 @@ def _serve(name: str, data: bytes) -> str:
 
 @functools.cache
 def script(name: str) -> str:
-    """URL of `assets/<name>.js`; changes with its content, so that no browser keeps an old one."""
-    data = (_SCRIPTS / f"{name}.js").read_bytes()
-    return _serve(f"{name}-{hashlib.sha256(data).hexdigest()[:12]}.js", data)
+    """URL of `assets/<name>.js`; its folder is named after the content, so that no browser keeps an old one."""
+    scripts = {path.name: path.read_bytes() for path in sorted(_SCRIPTS.glob("*.js"))}
+    version = hashlib.sha256(b"".join(scripts.values())).hexdigest()[:12]
+    for file, data in scripts.items():
+        _serve(f"{version}/{file}", data)
+    return f"app/static/{version}/{name}.js"
 
 
 @functools.cache

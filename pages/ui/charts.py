@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from ddpg_core.metrics import moving_average
 from ddpg_core.run import Run
 from pages.ui.lab import Player
 from pages.ui.live import Figure, packed
-from pages.ui.theme import HERO_HEIGHT_PX, ROLES, grown, layout
+from pages.ui.theme import HERO_HEIGHT_PX, ROLES, grown, layout, minus
 
 POINTS: Final = 300
 """A line is drawn with at most this many points, each the mean of the rows it stands for."""
@@ -108,7 +108,7 @@ def return_chart(curves: Sequence[Curve]) -> Figure:
         longest = max(longest, curve.first_episode + len(curve.returns))
         every = 1 + len(numbers) // 1000
         shared = {"type": "scatter", "legendgroup": curve.label, "name": curve.label}
-        points = {"color": curve.colour, "size": 6, "opacity": 0.4}
+        points = {"color": curve.colour, "size": 6, "opacity": 0.5}
         data.append(
             shared
             | {
@@ -148,8 +148,8 @@ def return_chart(curves: Sequence[Curve]) -> Figure:
     )
     comparable = all(curve.default_physics for curve in curves)
     if comparable and info.optimal_return is not None and info.random_return is not None:
-        _reference(details, info.optimal_return, f"near-optimal policy {info.optimal_return:.0f}", "bottom")
-        _reference(details, info.random_return, f"random actions {info.random_return:.0f}", "bottom")
+        _reference(details, info.optimal_return, minus(f"near-optimal policy {info.optimal_return:.0f}"), "bottom")
+        _reference(details, info.random_return, minus(f"random actions {info.random_return:.0f}"), "bottom")
     for curve in curves:
         _mark(details, curve, with_text=True)
     return {"data": data, "layout": details}
@@ -167,7 +167,7 @@ def inside_charts(curve: Curve) -> list[Figure]:
     def of_episodes(column: str, role: str, name: str) -> Figure:
         return _line(ends, episodes[column], role, name)
 
-    charts = [
+    charts: list[tuple[str, str, list[Figure], dict[str, Any]]] = [
         (
             "Critic loss",
             "(y − Q)² + λ·½Σw²",
@@ -277,7 +277,7 @@ def _mark(details: dict[str, Any], curve: Curve, *, with_text: bool) -> None:
             )
 
 
-def _words(changes: dict[str, Any] | Any) -> str:
+def _words(changes: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{SETTINGS[name].symbol or SETTINGS[name].label} → {format_value(changes[name])}" for name in changes
     )

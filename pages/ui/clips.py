@@ -15,7 +15,7 @@ from ddpg_core.frames import CELL_PX, CELL_UNITS, SHEET_FRAMES, render_states
 from pages.ui import assets
 from pages.ui.lab import SPEEDS, Lab, Player
 from pages.ui.live import floats
-from pages.ui.theme import ROLES
+from pages.ui.theme import ROLES, minus
 
 FRAMES_A_CLIP: Final = 40
 FRAME_SIZE_PX: Final = (360, 240)
@@ -87,7 +87,7 @@ def clip_of(player: Player, episode: int) -> dict[str, Any]:
         "id": f"{player.id}:{run.recipe.seed}:{episode}",
         "run": player.id,
         "title": f"{player.label} · episode {episode + 1}",
-        "note": f"return {total:.0f}" if finished else f"so far {total:.0f}",
+        "note": minus(f"return {total:.0f}" if finished else f"so far {total:.0f}"),
         "finished": finished,
         "steps": run.env.max_episode_steps if not finished else stop - start,
     }
@@ -122,7 +122,7 @@ def _pendulum_traces(columns: dict[str, Array]) -> list[Trace]:
         Trace("angle (0 = upright)", "rad", pendulum_angles(columns["obs"]), -np.pi, np.pi, "environment", around=True),
         Trace("angular velocity", "rad/s", columns["obs"][:, 2], -MAX_SPEED_RAD_S, MAX_SPEED_RAD_S, "environment"),
         Trace("torque", "N·m", columns["action"], -MAX_TORQUE_NM, MAX_TORQUE_NM, "actor"),
-        Trace("reward", "per step", columns["reward"], -16.5, 0.5, "replay", digits=1),
+        Trace("reward", "per step", columns["reward"], -16.5, 0.5, "environment", digits=1),
     ]
 
 
@@ -131,7 +131,7 @@ def _car_traces(columns: dict[str, Array]) -> list[Trace]:
         Trace("position", "", columns["obs"][:, 0], -1.2, 0.6, "environment"),
         Trace("velocity", "per step", columns["obs"][:, 1], -0.07, 0.07, "environment", digits=3),
         Trace("force", "", columns["action"], -1.0, 1.0, "actor"),
-        Trace("reward", "per step", columns["reward"], -0.1, 0.1, "replay", digits=3),
+        Trace("reward", "per step", columns["reward"], -0.1, 0.1, "environment", digits=3),
     ]
 
 

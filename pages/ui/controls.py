@@ -42,8 +42,11 @@ def _widget(name: str, key: str, on_change: Any = None) -> Any:
     if isinstance(default, bool):
         return st.toggle(**common)
     if isinstance(default, str):
-        meanings = setting.choices
-        return st.selectbox(options=list(meanings), format_func=lambda value: f"{value}: {meanings[value]}", **common)
+
+        def meaning(choice: str) -> str:
+            return f"{choice}: {setting.choices[choice]}"
+
+        return st.selectbox(options=list(setting.choices), format_func=meaning, **common)
     if setting.log:
         options = log_options(name, st.session_state[key])
         return st.select_slider(options=options, format_func=format_value, **common)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 import numpy as np
 import streamlit as st
@@ -11,18 +12,24 @@ from ddpg_core.metrics import moving_average
 from pages.ui import live
 from pages.ui.controls import new_run_form, start_button
 from pages.ui.lab import SPEEDS, Lab, Player
-from pages.ui.theme import verdict
+from pages.ui.theme import minus, verdict
 
 TICK_S: Final = 1.0
 _CSS = """
 <style>
 [data-testid="stMainBlockContainer"] { padding: 4.2rem 2.2rem 3rem; max-width: 1500px; }
 [data-testid="stSidebarUserContent"] { padding-top: .2rem; }
-.lab-brand { font: 600 1.5rem var(--st-heading-font); line-height: 1.1; }
-.lab-brand small { display: block; font: 400 .85rem/1.4 var(--st-font); opacity: .75; margin-top: .3rem; }
-.lab-title { font: 600 1.7rem/1.15 var(--st-heading-font); margin: 0; }
-.lab-question { font-size: 1.05rem; opacity: .8; margin: .1rem 0 0; }
-@media (max-width: 640px) { [data-testid="stMainBlockContainer"] { padding: 4rem 1rem 2rem; } }
+.st-key-page-head { gap: 0; }
+.st-key-page-head [data-testid="stCaptionContainer"] { font-size: 1.05rem; }
+.st-key-transport { margin-bottom: -.4rem; }
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 2rem; }
+  .st-key-transport { gap: .45rem; }
+  .st-key-transport .stButton [data-testid="stMarkdownContainer"] { display: none; }
+  .st-key-transport [data-testid="stNumberInput"] { max-width: 92px; }
+  .st-key-transport [data-testid="stNumberInput"] button { display: none; }
+  .st-key-transport [data-testid="stWidgetLabel"] { min-height: 0; }
+}
 </style>
 """
 
@@ -31,9 +38,8 @@ def draw_sidebar(lab: Lab) -> None:
     """Brand, the runs on the stage, and the form for a new one."""
     st.html(_CSS)
     with st.sidebar:
-        st.html(
-            '<div class="lab-brand">DDPG Lab<small>A neural network learns to swing up a pendulum, live.</small></div>'
-        )
+        st.title("DDPG Lab", anchor=False)
+        st.caption("A neural network learns to swing up a pendulum, live.")
         _ticking(_run_list, lab)
         with st.popover("New run", icon=":material/add:", width="stretch"):
             if new_run_form(lab):
@@ -55,7 +61,9 @@ def draw_transport(lab: Lab) -> None:
 
 def page_head(title: str, question: str) -> None:
     """The page's title and the one question that it answers."""
-    st.html(f'<h1 class="lab-title">{title}</h1><p class="lab-question">{question}</p>')
+    with st.container(key="page-head"):
+        st.title(title, anchor=False)
+        st.caption(question)
 
 
 def need_run(lab: Lab, promise: str) -> Player:
@@ -69,34 +77,50 @@ def need_run(lab: Lab, promise: str) -> Player:
 
 def _buttons(lab: Lab, player: Player) -> None:
     number, over = player.id, player.run.divergence is not None
+    busy = over or player.playing
     if player.playing:
-        st.button("Pause", key="pause", icon=":material/pause:", type="primary", on_click=lab.pause, args=(number,))
+        _button("Pause", "pause", "pause", lambda: lab.pause(number), main=True)
     else:
-        st.button(
-            "Play",
-            key="play",
-            icon=":material/play_arrow:",
-            type="primary",
-            on_click=lab.play,
-            args=(number,),
-            disabled=over,
-        )
-    idle = {"disabled": over or player.playing}
-    st.button("Update", key="step", icon=":material/skip_next:", on_click=lab.step_update, args=(number,), **idle)
-    st.button(
-        "Episode", key="episode", icon=":material/fast_forward:", on_click=lab.step_episode, args=(number,), **idle
+        _button("Play", "play", "play_arrow", lambda: lab.play(number), main=True, disabled=over)
+    _button(
+        "Update",
+        "step",
+        "skip_next",
+        lambda: lab.step_update(number),
+        disabled=busy,
+        help="One env step and its update",
     )
-    until = st.number_input("to episode", 1, 100_000, 60, key="until", width=130, persist_state="session")
-    st.button(
-        "Run to it", key="run-to", icon=":material/flag:", on_click=lab.play, args=(number, int(until)), disabled=over
-    )
+    _button("Episode", "episode", "fast_forward", lambda: lab.step_episode(number), disabled=busy, help="To its end")
+    st.session_state.setdefault("until", 60)
+    st.number_input("to episode", 1, 100_000, key="until", width=130, persist_state="session")
+    _button("Run to it", "run-to", "flag", lambda: lab.play(number, st.session_state["until"]), disabled=over)
     st.session_state["speed"] = lab.speed
 
     def change_speed() -> None:
         lab.speed = st.session_state["speed"]
 
     st.select_slider("speed", list(SPEEDS), key="speed", width=260, on_change=change_speed)
-    st.button("Reset", key="reset", icon=":material/replay:", on_click=lab.reset, args=(number,))
+    _button(
+        "Reset",
+        "reset",
+        "replay",
+        lambda: lab.reset(number),
+        help="Back to step 0, same seed, settings as they are now",
+    )
+
+
+def _button(
+    label: str,
+    key: str,
+    icon: str,
+    act: Callable[[], None],
+    *,
+    main: bool = False,
+    disabled: bool = False,
+    help: str | None = None,
+) -> None:
+    kind: Literal["primary", "secondary"] = "primary" if main else "secondary"
+    st.button(label, key=key, icon=f":material/{icon}:", type=kind, on_click=act, disabled=disabled, help=help)
 
 
 def _ticking(draw: Any, lab: Lab) -> None:
@@ -139,7 +163,7 @@ def _card(player: Player, selected: bool) -> dict[str, Any]:
         "selected": selected,
         "playing": player.playing,
         "state": f"{state}, episode {run.episode + 1}",
-        "result": _minus(f"last return {returns[-1]:.0f}") if len(returns) else "no episode finished",
+        "result": minus(f"last return {returns[-1]:.0f}") if len(returns) else "no episode finished",
         "curve": [round(float(value), 1) for value in means[:: 1 + len(means) // 60]],
     }
 
@@ -173,8 +197,4 @@ def _mean_item(returns: Any, env_id: str) -> dict[str, str]:
     if not len(returns):
         return {"value": "…", "label": "mean of 10 returns"}
     mean = float(np.mean(returns))
-    return {"value": _minus(f"{mean:.0f}, {verdict(mean, env_id)}"), "label": f"mean of {len(returns)} returns"}
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
+    return {"value": minus(f"{mean:.0f}, {verdict(mean, env_id)}"), "label": f"mean of {len(returns)} returns"}

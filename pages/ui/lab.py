@@ -113,7 +113,7 @@ class Player:
 
 
 class Lab:
-    """One browser session's runs. Every public method takes the lock itself; `reading()` holds it for a consistent look.
+    """One browser session's runs. Public methods take the lock themselves; `reading()` holds it for a look.
 
     Attributes:
         speed: A name in `SPEEDS`, the pace of all runs.

@@ -10,7 +10,7 @@ from ddpg_core.environment import pendulum_angles
 from ddpg_core.run import Run
 from pages.ui.charts import binned
 from pages.ui.lab import Player
-from pages.ui.theme import ROLES
+from pages.ui.theme import ROLES, minus
 
 _NAMES = {
     "environment": ("Environment", "Pendulum", "moves the pendulum, pays a reward"),
@@ -32,7 +32,7 @@ def loop_parts(player: Player | None) -> list[dict[str, Any]]:
             "colour": ROLES["critic_target" if part == "targets" else part],
             "number": live.get(part, ("", purpose, []))[0],
             "note": live.get(part, ("", purpose, []))[1],
-            "spark": live.get(part, ("", purpose, []))[2],
+            "course": live.get(part, ("", purpose, []))[2],
             "angle": _angle(player),
         }
         for part, (name, page, purpose) in _NAMES.items()
@@ -51,7 +51,7 @@ def _numbers(run: Run) -> dict[str, tuple[str, str, list[float]]]:
     recent = binned(logs.updates.rows(run.updates - 4000), 30)
     course = {name: recent[:, part.start].tolist() for name, part in logs.updates.slices.items()}
     numbers = {
-        "environment": (f"episode {run.episode + 1}", last.replace("-", "−"), returns.tolist()),
+        "environment": (f"episode {run.episode + 1}", minus(last), returns.tolist()),
         "replay": (f"{window:,}", f"transitions kept, {drawn[config.replay]}", []),
         "targets": (f"{lag:.1%}".replace("%", " %"), f"behind; move {config.tau:.3g} of the way per update", []),
     }
@@ -60,7 +60,7 @@ def _numbers(run: Run) -> dict[str, tuple[str, str, list[float]]]:
         value = -logs.updates.last("actor_loss")
         numbers["critic"] = (f"loss {loss:.3g}", "of its last batch", course["critic_loss"])
         numbers["actor"] = (
-            f"Q {value:.4g}".replace("-", "−"),
+            minus(f"Q {value:.4g}"),
             f"expected, {saturated:.0%} saturated",
             course["q_mean"],
         )

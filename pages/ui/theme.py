@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 RUN_COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
@@ -43,6 +44,11 @@ def layout(title: str, x_title: str, y_title: str, **details: Any) -> dict[str, 
 def grown(value: float, step: float) -> float:
     """`value` rounded up to a multiple of `step`: an axis that grows in steps does not jitter."""
     return step * -(-value // step)
+
+
+def minus(text: str) -> str:
+    """`text` with real minus signs."""
+    return re.sub(r"-(?=\d)", "−", text)
 
 
 def verdict(mean_return: float, env_id: str) -> str:

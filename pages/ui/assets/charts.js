@@ -1,4 +1,6 @@
 // Live charts: a responsive grid of Plotly figures that keep zoom and legend and never remount.
+import {css, mount} from './shared.js'
+
 const STYLE = `
 .ddpg-charts { display: grid; gap: 14px; width: 100%; }
 .ddpg-chart { min-width: 0; border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius);
@@ -19,10 +21,9 @@ const merge = (base, over) => {
 
 // The page's theme, under what the figure itself decides.
 const themed = (element, layout) => {
-  const css = name => getComputedStyle(element).getPropertyValue(name).trim()
-  const text = css('--st-text-color'), grid = css('--st-border-color'), back = css('--st-background-color')
+  const [text, grid, back, font] = ['text-color', 'border-color', 'background-color', 'font'].map(name => css(element, `--st-${name}`))
   const axis = {gridcolor: grid, linecolor: grid, tickfont: {size: 11}, title: {font: {size: 12}}}
-  const base = {font: {color: text, family: css('--st-font'), size: 12}, paper_bgcolor: '#0000', plot_bgcolor: '#0000',
+  const base = {font: {color: text, family: font, size: 12}, paper_bgcolor: '#0000', plot_bgcolor: '#0000',
                 xaxis: axis, yaxis: axis, hoverlabel: {bgcolor: back, bordercolor: grid, font: {color: text}}}
   const all = merge(base, layout)
   for (const note of all.annotations ?? []) note.font = {color: text, size: 11, ...note.font}
@@ -52,8 +53,7 @@ async function draw(root) {
 export default function ({data, parentElement}) {
   let root = parentElement.querySelector('.ddpg-charts')
   if (!root) {
-    parentElement.insertAdjacentHTML('beforeend', `<style>${STYLE}</style><div class="ddpg-charts"></div>`)
-    root = parentElement.querySelector('.ddpg-charts')
+    root = mount(parentElement, STYLE, '<div class="ddpg-charts"></div>', '.ddpg-charts')
     root.watch = new IntersectionObserver(entries => {
       for (const entry of entries) entry.target.seen = entry.isIntersecting
       draw(root)

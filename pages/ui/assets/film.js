@@ -1,4 +1,6 @@
 // The film: plays an episode from its logged states, as frames that pygame rendered, with traces that share its time.
+import {css, mount} from './shared.js'
+
 const STYLE = `
 .film { display: grid; grid-template-columns: minmax(280px, 470px) minmax(260px, 1fr); gap: 22px; font-family: var(--st-font);
   color: var(--st-text-color); font-variant-numeric: tabular-nums; }
@@ -22,7 +24,6 @@ canvas { display: block; width: 100%; }
 
 const ROD = '#cc4d4d'
 const floats = text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer)
-const css = (element, name) => getComputedStyle(element).getPropertyValue(name).trim()
 
 const decode = clip => ({...clip, traces: clip.traces.map(trace => ({...trace, values: floats(trace.values)})),
                          length: clip.traces[0].length})
@@ -52,6 +53,7 @@ function drawPendulum(state, canvas) {
   const angle = between(angles, time, true), torque = torques[Math.min(Math.floor(time), torques.length - 1)]
   const m = w / 2, reach = w * film.reach, ink = css(canvas, '--st-text-color')
   c.strokeStyle = ink
+  c.lineWidth = 1.5
   c.globalAlpha = 0.3
   c.setLineDash([5, 6])
   c.beginPath(); c.moveTo(m, m); c.lineTo(m, m - reach * 1.25); c.stroke()
@@ -160,14 +162,14 @@ function tick(root, now) {
 }
 
 function build(parent, data) {
-  parent.insertAdjacentHTML('beforeend', `<style>${STYLE}</style><div class="film"><div>
+  const root = mount(parent, STYLE, `<div class="film"><div>
     <div class="stage ${data.film.sheet ? '' : 'wide'}"><canvas role="img" aria-label="The pendulum in motion"></canvas>
       <div class="caption"><span class="episode"></span><span class="total"></span></div></div>
     <div class="bar"><button type="button">Pause</button><input type="range" min="0" step="any" aria-label="Time in the episode">
       <select aria-label="Playing speed"><option value="0.25">¼×</option><option value="0.5">½×</option>
       <option value="1" selected>1×</option><option value="2">2×</option><option value="4">4×</option></select></div></div>
-    <div class="traces"></div></div>`)
-  const root = parent.querySelector('.film'), state = root.state = {time: 0, playing: true, film: data.film, sheet: new Image()}
+    <div class="traces"></div></div>`, '.film')
+  const state = root.state = {time: 0, playing: true, film: data.film, sheet: new Image()}
   for (const trace of data.clip.traces) {
     const row = root.querySelector('.traces').appendChild(document.createElement('div'))
     row.className = 'trace'

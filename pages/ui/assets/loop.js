@@ -1,4 +1,6 @@
 // The DDPG loop: five parts joined by arrows, each with a live number and a link to the page that explains it.
+import {mount, spark} from './shared.js'
+
 const STYLE = `
 .loop { position: relative; font-family: var(--st-font); color: var(--st-text-color); }
 .loop > svg { position: absolute; inset: 0; width: 100%; height: 100%; pointer-events: none; }
@@ -27,30 +29,30 @@ const STYLE = `
 // Box centres and sizes as shares of the drawing, for a wide and for a narrow page.
 const WIDE = {height: 410, box: [0.245, 118], at: {environment: [0.1275, 0.5], replay: [0.5, 0.155], critic: [0.8725, 0.155],
   actor: [0.5, 0.845], targets: [0.8725, 0.845]}}
-const NARROW = {height: 780, box: [0.86, 104], at: {environment: [0.43, 0.07], replay: [0.43, 0.285], critic: [0.43, 0.5],
-  targets: [0.43, 0.715], actor: [0.43, 0.93]}}
+const NARROW = {height: 780, box: [0.84, 104], at: {environment: [0.42, 0.07], replay: [0.42, 0.285], critic: [0.42, 0.5],
+  targets: [0.42, 0.715], actor: [0.42, 0.93]}}
+// From a side of one box to a side of another, each with a shift along that side (−1 to 1), and what flows there.
 const WIDE_ARROWS = [
-  ['environment', 'top', 'replay', 'left', '(s, a, r, s′)'], ['replay', 'right', 'critic', 'left', 'batch'],
-  ['critic', 'bottom', 'actor', 'right', '∂Q/∂a'], ['actor', 'left', 'environment', 'bottom', 'action + noise'],
-  ['critic', 'bottom+', 'targets', 'top+', 'τ'], ['targets', 'top', 'critic', 'bottom', ''],
-  ['actor', 'right+', 'targets', 'left+', 'τ']]
+  ['environment', 'top', 0, 'replay', 'left', 0, '(s, a, r, s′)'], ['replay', 'right', 0, 'critic', 'left', -0.3, 'batch'],
+  ['critic', 'left', 0.55, 'actor', 'top', 0.5, '∂Q/∂a'], ['actor', 'left', 0, 'environment', 'bottom', 0, 'action + noise'],
+  ['critic', 'bottom', 0.5, 'targets', 'top', 0.5, 'τ'], ['targets', 'top', -0.4, 'critic', 'bottom', -0.4, 'y'],
+  ['actor', 'right', 0, 'targets', 'left', 0, 'τ']]
 const NARROW_ARROWS = [
-  ['environment', 'bottom', 'replay', 'top', '(s, a, r, s′)'], ['replay', 'bottom', 'critic', 'top', 'batch'],
-  ['critic', 'bottom', 'targets', 'top', 'τ'], ['targets', 'bottom', 'actor', 'top', '∂Q/∂a, τ'],
-  ['actor', 'side', 'environment', 'side', 'action + noise']]
+  ['environment', 'bottom', 0, 'replay', 'top', 0, '(s, a, r, s′)'], ['replay', 'bottom', 0, 'critic', 'top', 0, 'batch'],
+  ['critic', 'bottom', 0.5, 'targets', 'top', 0.5, 'τ'], ['targets', 'top', -0.5, 'critic', 'bottom', -0.5, 'y'],
+  ['actor', 'top', 0, 'targets', 'bottom', 0, 'τ'], ['critic', 'right', 0, 'actor', 'right', -0.4, '∂Q/∂a'],
+  ['actor', 'right', 0.4, 'environment', 'right', 0, 'action']]
 
-const anchor = ([x, y], [w, h], side) => {
-  const shift = side.endsWith('+') ? 1 : 0
-  return {top: [x + shift * w * 0.3, y - h / 2], bottom: [x + shift * w * 0.3, y + h / 2],
-          left: [x - w / 2, y + shift * h * 0.28], right: [x + w / 2, y + shift * h * 0.28],
-          side: [x + w / 2, y]}[side.replace('+', '')]
-}
-const route = ([x1, y1], from, [x2, y2], to, width) => {
-  if (from === 'side') return `M${x1} ${y1}C${width + 6} ${y1} ${width + 6} ${y2} ${x2} ${y2}`
-  const bend = (side, x, y, d) => ({top: [x, y - d], bottom: [x, y + d], left: [x - d, y], right: [x + d, y]}[side.replace('+', '')])
-  const d = Math.max(24, Math.hypot(x2 - x1, y2 - y1) * 0.42)
-  const [a, b] = bend(from, x1, y1, d), [c, e] = bend(to, x2, y2, d)
-  return `M${x1} ${y1}C${a} ${b} ${c} ${e} ${x2} ${y2}`
+const anchor = ([x, y], [w, h], side, shift) => ({
+  top: [x + shift * w / 2, y - h / 2], bottom: [x + shift * w / 2, y + h / 2],
+  left: [x - w / 2, y + shift * h / 2], right: [x + w / 2, y + shift * h / 2]}[side])
+
+const away = ([x, y], side, d) => ({top: [x, y - d], bottom: [x, y + d], left: [x - d, y], right: [x + d, y]}[side])
+
+const route = (start, out, end, into, roomRight) => {
+  const around = out === 'right' && into === 'right'
+  const d = around ? Math.min(roomRight, 18 + Math.abs(start[1] - end[1]) / 18) : Math.max(24, Math.hypot(end[0] - start[0], end[1] - start[1]) * 0.42)
+  return `M${start}C${away(start, out, d)} ${away(end, into, d)} ${end}`
 }
 
 function arrange(root) {
@@ -68,32 +70,25 @@ function arrange(root) {
   const svg = root.querySelector(':scope > svg')
   svg.innerHTML = '<defs><marker id="head" viewBox="0 0 10 10" refX="8.5" refY="5" markerWidth="7" markerHeight="7" orient="auto"><path class="head" d="M0 0L10 5L0 10z"/></marker></defs>'
   root.querySelectorAll('.tag').forEach(tag => tag.remove())
-  for (const [from, out, to, into, label] of arrows) {
+  for (const [from, out, outShift, to, into, intoShift, label] of arrows) {
     const path = svg.appendChild(document.createElementNS('http://www.w3.org/2000/svg', 'path'))
     path.setAttribute('class', 'arrow')
     path.setAttribute('marker-end', 'url(#head)')
-    path.setAttribute('d', route(anchor(centre(from), size, out), out, anchor(centre(to), size, into), into, width))
-    if (!label) continue
-    const middle = path.getPointAtLength(path.getTotalLength() * (out === 'side' ? 0.3 : 0.5))
+    path.setAttribute('d', route(anchor(centre(from), size, out, outShift), out,
+                                 anchor(centre(to), size, into, intoShift), into, width * 0.2))
+    const middle = path.getPointAtLength(path.getTotalLength() / 2)
     const tag = root.appendChild(document.createElement('div'))
     tag.className = 'tag'
     tag.textContent = label
-    tag.style.left = `${out === 'side' ? Math.min(middle.x, width - 54) : middle.x}px`
+    tag.style.left = `${Math.min(middle.x, width - 30)}px`
     tag.style.top = `${middle.y}px`
   }
-}
-
-const curve = values => {
-  if (values.length < 2) return ''
-  const low = Math.min(...values), span = Math.max(...values) - low || 1
-  return values.map((v, i) => `${i ? 'L' : 'M'}${(88 * i / (values.length - 1)).toFixed(1)} ${(28 - 26 * (v - low) / span).toFixed(1)}`).join('')
 }
 
 export default function ({data, parentElement, setTriggerValue}) {
   let root = parentElement.querySelector('.loop')
   if (!root) {
-    parentElement.insertAdjacentHTML('beforeend', `<style>${STYLE}</style><div class="loop"><svg aria-hidden="true"></svg></div>`)
-    root = parentElement.querySelector('.loop')
+    root = mount(parentElement, STYLE, '<div class="loop"><svg aria-hidden="true"></svg></div>', '.loop')
     for (const {part} of data.parts) {
       const box = root.appendChild(document.createElement('button'))
       box.className = 'box'
@@ -106,14 +101,14 @@ export default function ({data, parentElement, setTriggerValue}) {
     root.watch.observe(root)
   }
   root.classList.toggle('live', data.live)
-  for (const {part, name, number, note, colour, spark, page, angle} of data.parts) {
+  for (const {part, name, number, note, colour, course, page, angle} of data.parts) {
     const box = root.querySelector(`[data-part=${part}]`)
     box.style.setProperty('--role', colour)
     box.querySelector('.name span').textContent = name
     box.querySelector('.go').textContent = `${page} ›`
     box.querySelector('.number').textContent = number
     box.querySelector('.note').textContent = note
-    box.querySelector('.spark path')?.setAttribute('d', curve(spark))
+    box.querySelector('.spark path')?.setAttribute('d', spark(course, 88))
     const rod = box.querySelector('.rod')
     if (rod) {
       rod.style.display = angle === null ? 'none' : ''

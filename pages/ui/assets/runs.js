@@ -1,4 +1,6 @@
 // The sidebar's list of runs: colour, label, difference from the preset, episode, mean return and its curve.
+import {mount, spark} from './shared.js'
+
 const STYLE = `
 .runs { display: flex; flex-direction: column; gap: 8px; font-family: var(--st-font); color: var(--st-text-color); }
 .run { position: relative; border: 1px solid var(--st-border-color); border-left: 5px solid var(--run);
@@ -13,7 +15,7 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); border-radius
 .numbers { display: flex; justify-content: space-between; align-items: end; font-size: 13px; gap: 8px;
   font-variant-numeric: tabular-nums; }
 .numbers span:first-child { white-space: pre-line; line-height: 1.35; }
-svg { width: 92px; height: 30px; overflow: visible; flex: none; }
+svg { width: 74px; height: 30px; overflow: visible; flex: none; }
 path { fill: none; stroke: var(--run); stroke-width: 1.8; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
 .tools { position: absolute; top: 5px; right: 5px; display: flex; gap: 2px; }
 .tools button { width: 25px; height: 25px; text-align: center; border-radius: 6px; font-size: 15px; line-height: 25px; opacity: .8; }
@@ -24,12 +26,6 @@ path { fill: none; stroke: var(--run); stroke-width: 1.8; stroke-linejoin: round
 
 const ICONS = {pause: 'M2 1h3v10H2zM7 1h3v10H7z', play: 'M2 1l9 5-9 5z', remove: 'M2 2l8 8M10 2l-8 8'}
 const icon = name => `<svg viewBox="0 0 12 12" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`
-
-const curve = values => {
-  if (values.length < 2) return ''
-  const low = Math.min(...values), span = Math.max(...values) - low || 1
-  return values.map((v, i) => `${i ? 'L' : 'M'}${(92 * i / (values.length - 1)).toFixed(1)} ${(28 - 26 * (v - low) / span).toFixed(1)}`).join('')
-}
 
 const blank = () => {
   const card = document.createElement('div')
@@ -42,8 +38,7 @@ const blank = () => {
 export default function ({data, parentElement, setTriggerValue}) {
   let list = parentElement.querySelector('.runs')
   if (!list) {
-    parentElement.insertAdjacentHTML('beforeend', `<style>${STYLE}</style><div class="runs"></div>`)
-    list = parentElement.querySelector('.runs')
+    list = mount(parentElement, STYLE, '<div class="runs"></div>', '.runs')
   }
   data.runs.forEach((run, index) => {
     const card = list.children[index] ?? list.appendChild(blank())
@@ -53,7 +48,7 @@ export default function ({data, parentElement, setTriggerValue}) {
     find('b').textContent = run.label
     find('.difference').textContent = run.difference
     find('.numbers span').textContent = `${run.state}\n${run.result}`
-    find('.numbers path').setAttribute('d', curve(run.curve))
+    find('.numbers path').setAttribute('d', spark(run.curve, 74))
     find('.pick').setAttribute('aria-pressed', run.selected)
     find('.pick').onclick = () => setTriggerValue('action', {kind: 'select', id: run.id})
     const toggle = find('.toggle'), kind = run.playing ? 'pause' : 'play'

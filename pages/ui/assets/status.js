@@ -1,4 +1,6 @@
 // One line under the transport: what the selected run is doing right now, in large tabular figures.
+import {mount} from './shared.js'
+
 const STYLE = `
 .status { display: flex; flex-wrap: wrap; gap: 4px 26px; align-items: baseline; font-family: var(--st-font);
   color: var(--st-text-color); font-variant-numeric: tabular-nums; padding: 2px 0 6px; min-height: 46px; }
@@ -12,9 +14,7 @@ const STYLE = `
 export default function ({data, parentElement}) {
   let line = parentElement.querySelector('.status')
   if (!line) {
-    parentElement.insertAdjacentHTML('beforeend',
-      `<style>${STYLE}</style><div class="status" role="status" aria-live="off"></div>`)
-    line = parentElement.querySelector('.status')
+    line = mount(parentElement, STYLE, '<div class="status" role="status" aria-live="off"></div>', '.status')
   }
   data.items.forEach(({value, label, colour}, index) => {
     let item = line.children[index]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.frame import draw_sidebar, draw_transport
-from pages.ui.session import current_lab, warm_up
+from pages.ui.live import dismiss_page_not_found
+from pages.ui.session import current_lab, registry, warm_up
 
 PAGES = {
     "home": ("Home", ":material/home:"),
@@ -19,8 +20,11 @@ pages = [
     for name, (title, icon) in PAGES.items()
 ]
 page = st.navigation(pages, position="top")
+first_visit = len(registry()) == 0
 warm_up()
 lab = current_lab()
 draw_sidebar(lab)
 draw_transport(lab)
+if first_visit:
+    dismiss_page_not_found()
 page.run()

@@ -25,7 +25,9 @@ _CSS = """
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 2rem; }
   .st-key-transport { gap: .45rem; }
-  .st-key-transport .stButton [data-testid="stMarkdownContainer"] { display: none; }
+  .st-key-transport .stButton [data-testid="stMarkdownContainer"] {
+    position: absolute; clip-path: inset(50%); width: 1px; height: 1px;
+  }
   .st-key-transport [data-testid="stNumberInput"] { max-width: 92px; }
   .st-key-transport [data-testid="stNumberInput"] button { display: none; }
   .st-key-transport [data-testid="stWidgetLabel"] { min-height: 0; }

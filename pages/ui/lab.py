@@ -175,7 +175,8 @@ class Lab:
 
     def next_seed(self, config: Config) -> int:
         """The smallest seed that no run of these settings uses yet."""
-        used = {p.run.recipe.seed for p in self.players if preset_of(p.run.recipe.config) == preset_of(config)}
+        same = (p.run.recipe for p in self.players if p.run.recipe.config.difference(config).keys() <= {"engine"})
+        used = {recipe.seed for recipe in same}
         return next(seed for seed in range(MAX_RUNS + 1) if seed not in used)
 
     def remove(self, player_id: int) -> None:

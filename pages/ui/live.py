@@ -69,5 +69,10 @@ def film(clip: dict[str, Any], settings: dict[str, Any], *, live: bool, key: str
     _component("film")(key=key, data={"clip": clip, "film": settings, "live": live})
 
 
+def dismiss_page_not_found() -> None:
+    """Close the "Page not found" box: until the first `st.navigation` Streamlit takes pages/ for its own."""
+    _component("dismiss")(key="dismiss")
+
+
 def _ignore() -> None:
     """A component's trigger is read from its result; Streamlit wants a callback to exist."""

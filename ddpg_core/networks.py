@@ -17,6 +17,9 @@ from ddpg_core.environment import Array
 if TYPE_CHECKING:  # importing torch takes seconds: only engines do, so that a page can be drawn before
     from torch import Tensor
 
+TensorLayers = list[tuple["Tensor", "Tensor"]]
+"""(kernel [U, I], bias [U, 1]) of each layer."""
+
 
 @dataclass(frozen=True)
 class MLP:
@@ -25,7 +28,7 @@ class MLP:
     The flat vector holds, layer by layer, the kernel [U, I] row by row and then the bias [U].
 
     Call                      Output
-    `net(parameters, x)`      torch: x [B, I] to outputs [B, U of the last layer], differentiable in both
+    `net(layers, x)`            torch: x [I, B] to outputs [U of the last layer, B], differentiable in both
     `net.numpy(parameters, x)`  NumPy: the same for x [I] or [B, I], without torch's overhead
 
     Attributes:
@@ -51,13 +54,12 @@ class MLP:
         """Length of the flat vector."""
         return sum(self.split_sizes)
 
-    def __call__(self, parameters: Tensor, x: Tensor) -> Tensor:
-        """Outputs [B, U] of inputs x [B, I]."""
-        parts = parameters.split(self.split_sizes)
-        for layer, shape in enumerate(self.shapes):
-            if layer:
-                x = x.relu()
-            x = parts[2 * layer + 1].addmm(x, parts[2 * layer].view(shape).T)
+    def __call__(self, layers: TensorLayers, x: Tensor) -> Tensor:
+        """Outputs [U, B] of inputs x [I, B], features first, through (kernel [U, I], bias [U, 1]) of each layer."""
+        (kernel, bias), *rest = layers
+        x = bias.addmm(kernel, x)
+        for kernel, bias in rest:
+            x = bias.addmm(kernel, x.relu())
         return x.tanh() if self.squash else x
 
     def kernel_mask(self) -> Array:

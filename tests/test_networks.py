@@ -33,7 +33,8 @@ def test_both_forward_passes_equal_pytorchs_own_layers(sizes: tuple[int, ...], s
     expected = as_modules(net, parameters)(torch.from_numpy(x)).detach().numpy()
     np.testing.assert_allclose(net.numpy(parameters, x), expected, atol=1e-5)
     np.testing.assert_allclose(net.numpy(parameters, x[2]), expected[2], atol=1e-5)
-    np.testing.assert_allclose(net(torch.from_numpy(parameters), torch.from_numpy(x)).numpy(), expected, atol=1e-5)
+    layers = [(torch.from_numpy(kernel), torch.from_numpy(bias[:, None])) for kernel, bias in net.layers(parameters)]
+    np.testing.assert_allclose(net(layers, torch.from_numpy(x.T)).numpy().T, expected, atol=1e-5)
     assert net.numpy(parameters, x[2]).dtype == np.float32
 
 

@@ -1,6 +1,6 @@
 """Speed of the torch engine against Stable-Baselines3's DDPG: env step and one update, same sizes, one core.
 
-    .venv/bin/python tests/benchmarks/bench.py [--rounds 10] [--steps 300] [--json]     (or: make bench)
+    .venv/bin/python tests/benchmarks/bench.py [--rounds 25] [--steps 100] [--json]     (or: make bench)
 
 Two long-lived processes a case, ours and SB3's, share one core and take turns slice by slice, the order swapped each
 round, so that what else the machine does hits both alike. Compared is CPU time; the ratio is the median over rounds,
@@ -98,15 +98,13 @@ def pin_to_one_core() -> None:
 def race(case: Case, rounds: int, steps: int) -> dict[str, Any]:
     """Both sides in turns: steps per CPU second and peak memory of each, and ratio with quartiles."""
     with Worker(Path(sys.executable), "ours", case) as ours, Worker(sb3_python(), "sb3", case) as sb3:
-        slices = []
+        mine, theirs = [], []
         for number in range(rounds):
-            if number % 2:
-                theirs, mine = sb3.run(steps), ours.run(steps)
-            else:
-                mine, theirs = ours.run(steps), sb3.run(steps)
-            slices.append((mine, theirs))
-    low, median, high = statistics.quantiles([theirs["cpu_s"] / mine["cpu_s"] for mine, theirs in slices], n=4)
-    mine, theirs = zip(*slices, strict=True)
+            turns = [(ours, mine), (sb3, theirs)]
+            for worker, slices in turns if number % 2 else reversed(turns):
+                slices.append(worker.run(steps))
+    ratios = [b["cpu_s"] / a["cpu_s"] for a, b in zip(mine, theirs, strict=True)]
+    low, median, high = statistics.quantiles(ratios, n=4)
     return {
         "ours": summary(mine, steps),
         "sb3": summary(theirs, steps),
@@ -122,7 +120,7 @@ def alone(case: Case, rounds: int, steps: int) -> dict[str, Any]:
         return {"ours": summary([ours.run(steps) for _ in range(rounds)], steps)}
 
 
-def summary(slices: Any, steps: int) -> dict[str, float]:
+def summary(slices: list[dict[str, float]], steps: int) -> dict[str, float]:
     """Median rates of a side's slices, and its peak memory."""
     return {
         "steps_per_cpu_s": steps / statistics.median(took["cpu_s"] for took in slices),
@@ -134,7 +132,7 @@ def summary(slices: Any, steps: int) -> dict[str, float]:
 def table(results: list[dict[str, Any]]) -> str:
     """The results as a Markdown table."""
     lines = [
-        "| nets, batch | ours, steps/CPU-s | SB3, steps/CPU-s | ratio (quartiles) | target | ours, peak MB | SB3, peak MB |",
+        "| case | ours, steps/CPU-s | SB3, steps/CPU-s | ratio (quartiles) | target | ours, peak MB | SB3, peak MB |",
         "|---|---|---|---|---|---|---|",
     ]
     for result in results:
@@ -152,8 +150,8 @@ def table(results: list[dict[str, Any]]) -> str:
 def main() -> int:
     """Run all cases; 0 if every target is met, 1 if not."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10, help="slices of each side, at least 2 (default: 10)")
-    parser.add_argument("--steps", type=int, default=300, help="env steps in a slice (default: 300)")
+    parser.add_argument("--rounds", type=int, default=25, help="slices of each side, at least 2 (default: 25)")
+    parser.add_argument("--steps", type=int, default=100, help="env steps in a slice (default: 100)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parsed = parser.parse_args()
     if parsed.rounds < 2 or parsed.steps < 1:

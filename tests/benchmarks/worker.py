@@ -25,7 +25,7 @@ Updates = Callable[[], int]
 
 
 def ours(hidden: list[int], batch: int) -> tuple[Advance, Updates]:
-    """`Run`, headless, on the torch engine."""
+    """`Run`, headless, torch engine; it computes the L2 penalty and the logged statistics as well, SB3 does not."""
     from ddpg_core.config import Config
     from ddpg_core.recipe import Recipe
     from ddpg_core.run import Run

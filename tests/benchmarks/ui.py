@@ -1,0 +1,148 @@
+"""Measures the dashboard in a real browser: training rate beside headless, slider latency, first paint, memory.
+
+usage: python -m tests.benchmarks.ui [--rounds 3] [--json]
+Needs Linux and /usr/bin/chromium. Server and browser share the machine, so latencies are pessimistic. Exits 1 when a
+target of the table is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.e2e.conftest import CHROMIUM, FLAGS, Server, Visitor, wait_until
+
+HEADLESS = """
+import time
+from ddpg_core.config import PRESETS
+from ddpg_core.recipe import Recipe
+from ddpg_core.run import Run
+run = Run(Recipe(PRESETS["fast"]))
+run.advance(steps=500)
+began = time.perf_counter()
+print(run.advance(steps=10**9, stop=lambda: time.perf_counter() - began > {seconds}) / {seconds})
+"""
+SECONDS = 8
+TARGETS = {
+    "training rate with Train open, share of headless": (0.8, 1),
+    "slider to mark on the chart, median ms": (300, -1),
+    "first paint of Home after the server is up, s": (3, -1),
+    "start to first step, s": (5, -1),
+    "an idle session more, MB": (10, -1),
+    "a playing session more, MB": (40, -1),
+}
+_LATENCY = """slider => new Promise(done => {
+  const chart = document.querySelector('.ddpg-chart'), began = performance.now(), before = JSON.stringify(chart.layout.shapes)
+  const look = () => JSON.stringify(chart.layout.shapes) === before ? requestAnimationFrame(look) : done(performance.now() - began)
+  slider.dispatchEvent(new KeyboardEvent('keydown', {key: 'x'}))
+  look()
+})"""
+
+
+def headless_rate() -> float:
+    """Env steps a second of preset fast in a process of its own."""
+    code = HEADLESS.format(seconds=SECONDS)
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def visit(browser: Browser, server: Server) -> Visitor:
+    return Visitor(browser.new_context(viewport={"width": 1440, "height": 1000}).new_page(), server.url)
+
+
+def live_rate(visitor: Visitor) -> float:
+    """Env steps a second while Train is open and playing."""
+    visitor.page.wait_for_timeout(2000)
+    first, began = visitor.env_steps(), time.perf_counter()
+    visitor.page.wait_for_timeout(SECONDS * 1000)
+    return (visitor.env_steps() - first) / (time.perf_counter() - began)
+
+
+def slider_latency_ms(visitor: Visitor, times: int = 15) -> float:
+    """Median time from a key on the τ slider to its new mark on the return chart."""
+    slider = visitor.page.get_by_role("slider", name="Target rate τ")
+    latencies = []
+    for number in range(times):
+        slider.focus()
+        waiting = visitor.page.evaluate_handle(f"({{done: null, start: ({_LATENCY})}})")
+        visitor.page.evaluate("w => { w.done = w.start(document.activeElement) }", waiting)
+        visitor.page.keyboard.press("ArrowLeft" if number % 2 else "ArrowRight")
+        latencies.append(float(visitor.page.evaluate("w => w.done", waiting)))
+        visitor.page.wait_for_timeout(700)
+    return statistics.median(latencies)
+
+
+def memory_mb(server: Server) -> float:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def measure(rounds: int) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    names = iter(TARGETS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        server = Server()
+        began = time.perf_counter()
+        visitor = visit(browser, server).open()
+        visitor.page.get_by_role("button", name="Start training").wait_for()
+        visitor.page.locator(".loop .box").first.wait_for()
+        paint = time.perf_counter() - began
+        visitor.page.get_by_role("button", name="Start training").click()
+        wait_until(lambda: visitor.page.locator(".status").count() and visitor.env_steps() > 0, 30)
+        start = time.perf_counter() - began - paint
+        visitor.go_to("Train")
+        rates = []
+        for _ in range(rounds):
+            visitor.press("Play") if visitor.page.get_by_role("button", name="Play", exact=True).count() else None
+            live = live_rate(visitor)
+            visitor.press("Pause")
+            visitor.page.get_by_role("button", name="Play", exact=True).wait_for()
+            headless = headless_rate()
+            print(f"live {live:.0f}, headless {headless:.0f} steps/s", file=sys.stderr)
+            rates.append(live / headless)
+        figures[next(names)] = statistics.median(rates)
+        visitor.press("Play")
+        figures[next(names)] = slider_latency_ms(visitor)
+        figures[next(names)] = paint
+        figures[next(names)] = start
+        visitor.press("Pause")
+        before = memory_mb(server)
+        idle = [visit(browser, server).open() for _ in range(6)]
+        for each in idle:
+            each.page.get_by_role("button", name="Start training").wait_for()
+        figures[next(names)] = (memory_mb(server) - before) / len(idle)
+        before = memory_mb(server)
+        for each in idle[:3]:
+            each.start()
+        visitor.page.wait_for_timeout(25_000)
+        figures[next(names)] = (memory_mb(server) - before) / 3
+        browser.close()
+        server.stop()
+    return figures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    figures = measure(arguments.rounds)
+    missed = [name for name, (target, sign) in TARGETS.items() if sign * (figures[name] - target) < 0]
+    if arguments.json:
+        print(json.dumps({"figures": figures, "missed": missed}))
+    else:
+        print("| what | measured | target |", "|---|---|---|", sep="\n")
+        for name, (target, sign) in TARGETS.items():
+            print(f"| {name} | {figures[name]:.3g} | {'≥' if sign > 0 else '≤'} {target:g} |")
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import live
-from pages.ui.clips import clip_of, film_settings, newest, watchable
+from pages.ui.clips import clip_of, episode_of, film_settings, newest, watchable
 from pages.ui.frame import need_run, page_head
 from pages.ui.session import current_lab, refresh_s
 
@@ -31,14 +31,14 @@ choice = st.select_slider(
 
 def draw_film() -> None:
     """The hero: the film with its traces."""
-    env_id = player.run.config.env_id
     with lab.reading():
-        episode = newest(lab, player) if choice == LIVE else int(choice) - 1
-        clip = clip_of(player, episode) if episode is not None and episode in watchable(player) else None
-    if clip is None:
+        number = newest(lab, player) if choice == LIVE else int(choice) - 1
+        episode = episode_of(player, number) if number is not None and number in watchable(player) else None
+    if episode is None:
         st.info("This episode is older than the steps kept. Choose a later one.", icon=":material/history:")
         return
-    live.film(clip, film_settings(env_id), live=choice == LIVE, key=f"film-{env_id}")
+    env_id = episode.env_id
+    live.film(clip_of(episode), film_settings(env_id), live=choice == LIVE, key=f"film-{env_id}")
 
 
 st.fragment(draw_film, run_every=refresh_s(lab))()

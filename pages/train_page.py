@@ -15,18 +15,25 @@ page_head("Train", "Does it get better, and what happens when you turn a knob?")
 player = need_run(lab, "Here the return of every episode will appear, from about −1200 up to −150 once it has learned.")
 
 
-def draw_charts() -> None:
-    """The hero: returns of all runs; below it the inside of the selected one."""
+def draw_returns() -> None:
+    """The hero: returns of all runs."""
     with lab.reading():
-        curves = [curve_of(each, with_updates=each is player) for each in lab.players]
-    (selected,) = [curve for curve, each in zip(curves, lab.players, strict=True) if each is player]
+        curves = [curve_of(each, with_updates=False) for each in lab.players]
     live.charts([return_chart(curves)], key="returns")
-    st.markdown(f"##### Inside {player.label}")
-    live.charts(inside_charts(selected), key="inside", min_width=330)
 
 
+def draw_inside() -> None:
+    """What goes on inside the selected run."""
+    with lab.reading():
+        curve = curve_of(player, with_updates=True)
+    live.charts(inside_charts(curve), key="inside", min_width=330)
+
+
+refresh = refresh_s(lab)
 picture, knobs = st.columns([3.1, 1], gap="medium")
 with picture:
-    st.fragment(draw_charts, run_every=refresh_s(lab))()
+    st.fragment(draw_returns, run_every=refresh)()
+    st.markdown(f"##### Inside {player.label}")
+    st.fragment(draw_inside, run_every=refresh and 2 * refresh)()
 with knobs:
     live_controls(lab, player)

@@ -63,8 +63,7 @@ def curve_of(player: Player, *, with_updates: bool) -> Curve:
     physics = Physics.of(run.config) == Physics()
     marks = [
         (float(in_episodes(run, np.array([item.step]))[0]), _words(item.changes))
-        for item in run.recipe.interventions[-MAX_MARKS:]
-        if item.step <= run.env_steps
+        for item in [item for item in run.recipe.interventions if item.step <= run.env_steps][-MAX_MARKS:]
     ]
     return Curve(
         player.label,
@@ -140,7 +139,7 @@ def return_chart(curves: Sequence[Curve]) -> Figure:
         "return of an episode",
         height=HERO_HEIGHT_PX,
         xaxis={"range": [0, end]},
-        yaxis={"range": [min(low, -grown(-lowest, 250)), high]},
+        yaxis={"range": [min(low, -grown(-lowest, (high - low) / 8)), high]},
         margin={"t": 44},
         showlegend=True,
         hovermode="closest",

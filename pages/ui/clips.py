@@ -74,31 +74,70 @@ def newest(lab: Lab, player: Player) -> int | None:
     return going_on - 1
 
 
-def clip_of(player: Player, episode: int) -> dict[str, Any]:
-    """Episode `episode` as the film component reads it; call it while `Lab.reading()`."""
-    run = player.run
+@dataclass(frozen=True)
+class Episode:
+    """One episode copied out of the step log.
+
+    Attributes:
+        key: Tells it from other episodes of this Lab's runs.
+        title, note: In words, for the film's corners.
+        run: Id of the player.
+        env_id: Its environment.
+        finished: Whether it has ended.
+        steps: How many it will have at most.
+        columns: obs [N, O], action [N] and reward [N].
+    """
+
+    key: str
+    title: str
+    note: str
+    run: int
+    env_id: str
+    finished: bool
+    steps: int
+    columns: dict[str, Array]
+
+
+def episode_of(player: Player, episode: int) -> Episode:
+    """Copy an episode out of a run's log; call it while `Lab.reading()`."""
+    run, log = player.run, player.run.logs.episodes
     finished = episode < run.episode
-    log = run.logs.episodes
     start = int(log.read("first_step", episode, episode + 1)[0]) if finished else run.env_steps - run.episode_steps
     stop = start + int(log.read("length", episode, episode + 1)[0]) if finished else run.env_steps
     columns = {name: run.logs.steps.read(name, start, stop) for name in ("obs", "action", "reward")}
     total = float(columns["reward"].sum())
+    return Episode(
+        f"{player.id}:{run.recipe.seed}:{episode}",
+        f"{player.label} · episode {episode + 1}",
+        minus(f"return {total:.0f}" if finished else f"so far {total:.0f}"),
+        player.id,
+        run.config.env_id,
+        finished,
+        stop - start if finished else run.env.max_episode_steps,
+        columns,
+    )
+
+
+def clip_of(episode: Episode) -> dict[str, Any]:
+    """An episode as the film component reads it; renders frames where the environment needs them."""
     clip = {
-        "id": f"{player.id}:{run.recipe.seed}:{episode}",
-        "run": player.id,
-        "title": f"{player.label} · episode {episode + 1}",
-        "note": minus(f"return {total:.0f}" if finished else f"so far {total:.0f}"),
-        "finished": finished,
-        "steps": run.env.max_episode_steps if not finished else stop - start,
+        "id": episode.key,
+        "run": episode.run,
+        "title": episode.title,
+        "note": episode.note,
+        "finished": episode.finished,
+        "steps": episode.steps,
     }
-    if run.config.env_id == "Pendulum-v1":
-        return clip | {"traces": [trace.packed() for trace in _pendulum_traces(columns)]}
-    frames = np.linspace(0, stop - start - 1, min(FRAMES_A_CLIP, stop - start)).astype(int)
-    states = columns["obs"][frames].astype(np.float64)
+    if episode.env_id == "Pendulum-v1":
+        return clip | {"traces": [trace.packed() for trace in _pendulum_traces(episode.columns)]}
+    states = episode.columns["obs"].astype(np.float64)
+    every = 1
+    while len(states) > FRAMES_A_CLIP * every:
+        every *= 2
     return clip | {
-        "traces": [trace.packed() for trace in _car_traces(columns)],
-        "frames": list(_frames(run.config.env_id, states.tobytes())),
-        "every": max(1.0, (stop - start) / len(frames)),
+        "traces": [trace.packed() for trace in _car_traces(episode.columns)],
+        "frames": [_frame(episode.env_id, state.tobytes()) for state in states[::every]],
+        "every": every,
     }
 
 
@@ -135,14 +174,12 @@ def _car_traces(columns: dict[str, Array]) -> list[Trace]:
     ]
 
 
-@functools.lru_cache(maxsize=16)
-def _frames(env_id: str, states: bytes) -> tuple[str, ...]:
-    """Rendered frames of float64 states [N, 2] as data URIs."""
+@functools.lru_cache(maxsize=1024)
+def _frame(env_id: str, state: bytes) -> str:
+    """The rendered frame of a float64 state [S] as a data URI."""
     from PIL import Image
 
-    uris = []
-    for picture in render_states(env_id, np.frombuffer(states).reshape(-1, 2)):
-        file = io.BytesIO()
-        Image.fromarray(picture).resize(FRAME_SIZE_PX).save(file, "WEBP", quality=75)
-        uris.append("data:image/webp;base64," + base64.b64encode(file.getvalue()).decode())
-    return tuple(uris)
+    file = io.BytesIO()
+    (picture,) = render_states(env_id, np.frombuffer(state)[None])
+    Image.fromarray(picture).resize(FRAME_SIZE_PX).save(file, "WEBP", quality=75)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

@@ -38,20 +38,16 @@ def _live_widget(lab: Lab, player: Player, name: str) -> None:
 def _widget(name: str, key: str, on_change: Any = None) -> Any:
     """The widget that fits the setting; its value is `st.session_state[key]`."""
     setting, default = SETTINGS[name], FIELDS[name].default
-    common: dict[str, Any] = {"label": _label(setting), "key": key, "help": setting.help, "on_change": on_change}
+    common: dict[str, Any] = {"label": _label(setting), "key": key, "help": _help(setting), "on_change": on_change}
     if isinstance(default, bool):
         return st.toggle(**common)
     if isinstance(default, str):
-
-        def meaning(choice: str) -> str:
-            return f"{choice}: {setting.choices[choice]}"
-
-        return st.selectbox(options=list(setting.choices), format_func=meaning, **common)
+        return st.selectbox(options=list(setting.choices), **common)
     if setting.log:
         options = log_options(name, st.session_state[key])
         return st.select_slider(options=options, format_func=format_value, **common)
     step: float = 1 if isinstance(default, int) else setting.step
-    low = setting.low + step if setting.low_open else setting.low
+    low = min(setting.low + step, st.session_state[key]) if setting.low_open else setting.low
     bounds = (int(low), int(setting.high)) if isinstance(default, int) else (low, setting.high)
     return st.slider(
         min_value=bounds[0], max_value=bounds[1], step=step, format="%d" if step == 1 else "%.4g", **common
@@ -65,7 +61,7 @@ def log_options(name: str, current: float) -> list[float]:
     decades = range(math.floor(math.log10(lowest)), math.ceil(math.log10(setting.high)) + 1)
     series = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
     stops = {value for value in series if lowest <= value <= setting.high}
-    stops |= {getattr(preset, name) for preset in PRESETS.values()} | {current}
+    stops |= {getattr(preset, name) for preset in PRESETS.values()} | {current, setting.high}
     if not setting.low_open:
         stops.add(setting.low)
     return sorted({int(value) for value in stops} if whole else stops)
@@ -76,19 +72,25 @@ def _label(setting: Setting) -> str:
     return f"{setting.label}{symbol}" + (f" ({setting.unit})" if setting.unit else "")
 
 
+def _help(setting: Setting) -> str:
+    """The setting's help, with the meaning of each choice."""
+    return "\n\n".join([setting.help, *(f"**{choice}**: {meaning}" for choice, meaning in setting.choices.items())])
+
+
 def new_run_form(lab: Lab) -> bool:
     """A form for the structural settings; makes a run from a preset or from the selected one. True if it did."""
     selected = lab.selected
     own = "the selected run's settings"
     start = st.selectbox("Start from", [*PRESETS, *([own] if selected else [])], key="new-start")
     base: Config = selected.run.config if start == own and selected else PRESETS.get(start, Config())
+    origin = f"run-{selected.id}" if start == own and selected else start
     with st.form("new-run", border=False):
         seed = st.number_input("Seed", 0, 2**32 - 1, lab.next_seed(base), help="Same seed, same run, bit for bit.")
         changes: dict[str, Any] = {}
         for name, setting in SETTINGS.items():
             if setting.live or len(setting.choices) == 1 or name == "engine":
                 continue
-            key = f"new-{name}-{start}"
+            key = f"new-{name}-{origin}"
             if name == "hidden":
                 changes[name] = st.text_input(_label(setting), format_value(base.hidden), key=key, help=setting.help)
                 continue

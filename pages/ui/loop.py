@@ -49,6 +49,7 @@ def _numbers(run: Run) -> dict[str, tuple[str, str, list[float]]]:
     returns = logs.episodes.read("episode_return")[-30:]
     last = f"last return {returns[-1]:.0f}" if len(returns) else "first episode"
     recent = binned(logs.updates.rows(run.updates - 4000), 30)
+    recent = recent[np.isfinite(recent).all(axis=1)]  # JSON has no NaN: a run that diverged ends in one
     course = {name: recent[:, part.start].tolist() for name, part in logs.updates.slices.items()}
     numbers = {
         "environment": (f"episode {run.episode + 1}", minus(last), returns.tolist()),
@@ -71,10 +72,11 @@ def _numbers(run: Run) -> dict[str, tuple[str, str, list[float]]]:
 
 
 def _angle(player: Player | None) -> float | None:
-    """The pendulum's angle now in rad; hanging down before a run, None in another environment."""
+    """The pendulum's angle now in rad; hanging down before a run, None in another environment or if it diverged."""
     if player is None:
         return float(np.pi)
     steps = player.run.logs.steps
     if player.run.config.env_id != "Pendulum-v1":
         return None
-    return float(pendulum_angles(steps.read("next_obs", steps.total - 1))[0]) if steps.total else float(np.pi)
+    angle = float(pendulum_angles(steps.read("next_obs", steps.total - 1))[0]) if steps.total else float(np.pi)
+    return angle if np.isfinite(angle) else None

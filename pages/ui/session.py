@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import streamlit as st
 from streamlit import runtime
@@ -14,6 +15,8 @@ from pages.ui import assets
 from pages.ui.lab import Lab
 from pages.ui.registry import Registry
 
+FIRST_PAINT_S = 0.7
+"""Warming up waits this long, so that it does not hold up the first page."""
 _TOKEN = "lab"
 
 
@@ -49,6 +52,7 @@ def warm_up() -> None:
     """Import torch, make its first update and prepare what browsers load, once, in the background."""
 
     def work() -> None:
+        time.sleep(FIRST_PAINT_S)
         assets.plotly()
         from ddpg_core.run import Run
 

@@ -27,7 +27,15 @@ HERO_HEIGHT_PX: Final = 430
 def layout(title: str, x_title: str, y_title: str, **details: Any) -> dict[str, Any]:
     """The layout that all charts share, as Plotly's schema has it; colours of text and grid follow the page's theme."""
     base: dict[str, Any] = {
-        "title": {"text": title, "x": 0, "xref": "paper", "font": {"size": 14}, "y": 0.98, "yanchor": "top"},
+        "title": {
+            "text": title,
+            "x": 0,
+            "xref": "paper",
+            "font": {"size": 14},
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 10},
+        },
         "margin": {"l": 62, "r": 14, "t": 40, "b": 42},
         "height": CHART_HEIGHT_PX,
         "hovermode": "x unified",

@@ -1,4 +1,4 @@
-"""Whole learning runs, minutes each: `pytest -m slow`. Figures by shared/EVIDENCE.md."""
+"""Whole learning runs, minutes each: `python -m pytest -m slow -s` prints the figures of the README."""
 
 from __future__ import annotations
 

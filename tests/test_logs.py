@@ -46,7 +46,7 @@ operations = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 1500), operations, st.integers(-5, 3000), st.integers(-5, 3000))
 def test_table_behaves_like_a_list_that_forgets(
     bound: int, steps: list[tuple[str, int]], start: int, stop: int

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,7 +82,7 @@ def test_each_purpose_has_its_own_generator() -> None:
     np.testing.assert_array_equal(hungry.logs.steps.read("obs", 200, 201), idle.logs.steps.read("obs", 200, 201))
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=30))
 def test_slices_of_any_size_give_the_same_run(live: Run, sizes: list[int]) -> None:
     run = Run(live.recipe)
@@ -222,6 +223,11 @@ def test_snapshots_are_thinned_evenly_within_their_memory(monkeypatch: pytest.Mo
         stride = kept[1] - kept[0]
         assert kept == list(range(0, finished + 1, stride))
         assert 4 < len(kept) <= 8 or finished < 5
+    again = from_bytes(to_bytes(run))
+    for _ in range(9):
+        end_episode(run)
+        end_episode(again)
+    assert [snapshot.episode for snapshot in again.snapshots] == [snapshot.episode for snapshot in run.snapshots]
     assert run.at(37).episode == 32
     assert run.at(0).episode == 0
 
@@ -351,6 +357,19 @@ def test_step_log_chains_and_holds_what_the_environment_executed() -> None:
     raw = log.read("policy_action") + log.read("noise")
     np.testing.assert_allclose(log.read("action"), np.clip(raw, -2, 2), atol=1e-6)
     assert (np.abs(raw) > 2).any()
+
+
+def test_logged_actions_played_again_in_gymnasium_give_the_logged_observations() -> None:
+    log = trained(450, IDLE.changed({"noise_scale": 0.1}), seed=5).logs.steps
+    env = gymnasium.make("Pendulum-v1")
+    env.unwrapped.np_random = np.random.default_rng(np.random.SeedSequence(5).spawn(4)[1])
+    env.reset()
+    for action, next_obs, reward in zip(*map(log.read, ("action", "next_obs", "reward")), strict=True):
+        obs, gained, _, truncated, _ = env.step(action[None])
+        np.testing.assert_array_equal(obs, next_obs)
+        assert np.float32(gained) == reward
+        if truncated:
+            env.reset()
 
 
 def test_episode_log_sums_up_the_step_log() -> None:

@@ -23,6 +23,6 @@ clean:
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-.venv/dev.stamp: .venv/run.stamp pyproject.toml
-	$(BIN)/python -m pip install --quiet -e ".[dev]"
+.venv/dev.stamp: .venv/run.stamp tests/requirements.txt
+	$(BIN)/python -m pip install --quiet -r tests/requirements.txt
 	touch $@

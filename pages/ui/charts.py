@@ -157,7 +157,7 @@ def return_chart(curves: Sequence[Curve]) -> Figure:
 def inside_charts(curve: Curve) -> list[Figure]:
     """What goes on inside one run: losses, Q against realised return, TD error, gradients, noise, saturation."""
     updates, times = curve.updates, curve.update_times
-    ends = curve.first_episode + np.arange(len(curve.returns))
+    ends = curve.first_episode + 1 + np.arange(len(curve.returns))
     episodes = curve.episodes
 
     def of_updates(column: str, role: str, name: str) -> Figure:
@@ -171,7 +171,7 @@ def inside_charts(curve: Curve) -> list[Figure]:
             "Critic loss",
             "(y − Q)² + λ·½Σw²",
             [of_updates("critic_loss", "critic", "critic loss")],
-            {"yaxis": {"type": "log", "exponentformat": "power", "dtick": 1}},
+            {"yaxis": {"type": "log", "exponentformat": "power", "nticks": 5}},
         ),
         (
             "Actor loss",
@@ -183,8 +183,8 @@ def inside_charts(curve: Curve) -> list[Figure]:
             "Promise and reality",
             "discounted return",
             [
-                of_episodes("first_q", "critic", "promised: Q of the first step"),
-                of_episodes("discounted_return", "environment", "realised: Σγᵗr"),
+                of_episodes("first_q", "critic", "promised by Q"),
+                of_episodes("discounted_return", "environment", "realised Σγᵗr"),
             ],
             {},
         ),
@@ -210,7 +210,7 @@ def inside_charts(curve: Curve) -> list[Figure]:
                 of_updates("critic_grad_norm", "critic", "critic"),
                 of_updates("actor_grad_norm", "actor", "actor"),
             ],
-            {"yaxis": {"type": "log", "exponentformat": "power", "dtick": 1}},
+            {"yaxis": {"type": "log", "exponentformat": "power", "nticks": 5}},
         ),
         (
             "Noise scale",

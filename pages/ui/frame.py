@@ -164,7 +164,7 @@ def _card(player: Player, selected: bool) -> dict[str, Any]:
         "difference": player.difference,
         "selected": selected,
         "playing": player.playing,
-        "state": f"{state}, episode {run.episode + 1}",
+        "state": f"{state}, {run.episode} episodes",
         "result": minus(f"last return {returns[-1]:.0f}") if len(returns) else "no episode finished",
         "curve": [round(float(value), 1) for value in means[:: 1 + len(means) // 60]],
     }
@@ -179,7 +179,7 @@ def _status(lab: Lab) -> None:
         returns = run.logs.episodes.read("episode_return")[-10:]
         items = [
             {"value": player.label, "label": player.difference or "as the preset", "colour": player.colour},
-            {"value": f"{run.episode + 1}", "label": "episode"},
+            {"value": f"{run.episode:,}", "label": "episodes finished"},
             {"value": f"{run.env_steps:,}", "label": "env steps"},
             _mean_item(returns, run.config.env_id),
             {"value": f"{player.steps_per_second:,.0f}" if player.playing else "paused", "label": "steps per second"},

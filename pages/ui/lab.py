@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ddpg_core.config import PRESETS, SETTINGS, Config, format_value
-from ddpg_core.recipe import Recipe, preset_of
+from ddpg_core.recipe import MAX_STEP, Recipe, preset_of
 from ddpg_core.run import Run
 from pages.ui.theme import RUN_COLOURS
 
@@ -95,7 +95,7 @@ class Player:
             steps = int(self._credit)
             self._credit -= steps
         self.run.advance(steps=steps, stop=lambda: time.perf_counter() > deadline or self._arrived())
-        if self._arrived() or self.run.divergence:
+        if self._arrived() or self.run.divergence or self.run.env_steps >= MAX_STEP:
             self.playing, self.stop_at = False, None
         now = time.perf_counter()
         if not self._progress or now - self._progress[-1][0] > 0.05:

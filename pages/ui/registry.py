@@ -18,6 +18,10 @@ HANDOVER_S: Final = 2.0
 """How long a reloaded page waits for its old session to let go of the Lab."""
 
 
+class ServerFullError(RuntimeError):
+    """No room for another Lab, and every one has a browser behind it."""
+
+
 @dataclass
 class _Entry:
     lab: Lab
@@ -41,6 +45,9 @@ class Registry:
 
         Returns:
             Token and Lab.
+
+        Raises:
+            ServerFullError: A new Lab is needed and there is no room.
         """
         deadline = time.monotonic() + HANDOVER_S
         while token in self._entries and self._taken(self._entries[token], session):
@@ -49,9 +56,9 @@ class Registry:
                 break
             time.sleep(0.05)
         with self._lock:
-            self._evict()
             entry = self._entries.get(token) if token else None
             if entry is None or self._taken(entry, session):
+                self._make_room()
                 token, entry = secrets.token_urlsafe(16), _Entry(Lab(), session)
                 self._entries[token] = entry
             entry.owner = session
@@ -74,15 +81,17 @@ class Registry:
     def _taken(self, entry: _Entry, session: str) -> bool:
         return entry.owner != session and self._is_active(entry.owner)
 
-    def _evict(self) -> None:
-        """Drop idle Labs, then the longest unseen, until all bounds hold with one more Lab."""
-        by_age = sorted(self._entries, key=lambda token: self._entries[token].lab.last_seen)
+    def _make_room(self) -> None:
+        """Drop idle Labs, then those without a browser, the longest unseen first, until the bounds allow one more."""
         total = sum(entry.lab.nbytes for entry in self._entries.values())
-        for token in by_age:
-            lab = self._entries[token].lab
-            idle = time.monotonic() - lab.last_seen > IDLE_S
-            if not (idle or len(self._entries) >= MAX_LABS or total > MAX_BYTES):
-                return
-            total -= lab.nbytes
-            lab.close()
-            del self._entries[token]
+        for token, entry in sorted(self._entries.items(), key=lambda item: item[1].lab.last_seen):
+            idle = time.monotonic() - entry.lab.last_seen > IDLE_S
+            if idle or (self._is_full(total) and not self._is_active(entry.owner)):
+                total -= entry.lab.nbytes
+                entry.lab.close()
+                del self._entries[token]
+        if self._is_full(total):
+            raise ServerFullError(f"{len(self._entries)} labs are open, which is all this server has room for")
+
+    def _is_full(self, total_bytes: int) -> bool:
+        return len(self._entries) >= MAX_LABS or total_bytes > MAX_BYTES

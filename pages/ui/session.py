@@ -13,7 +13,7 @@ from ddpg_core.config import PRESETS
 from ddpg_core.recipe import Recipe
 from pages.ui import assets
 from pages.ui.lab import Lab
-from pages.ui.registry import Registry
+from pages.ui.registry import Registry, ServerFullError
 
 FIRST_PAINT_S = 0.7
 """Warming up waits this long, so that it does not hold up the first page."""
@@ -26,7 +26,11 @@ def current_lab() -> Lab:
     if "lab" in state:
         registry().keep(state["token"], state["lab"], session)
     else:
-        state["token"], state["lab"] = registry().attach(st.query_params.get(_TOKEN), session)
+        try:
+            state["token"], state["lab"] = registry().attach(st.query_params.get(_TOKEN), session)
+        except ServerFullError as error:
+            st.error(f"{error}. Close a tab that nobody uses, or come back in a while.", icon=":material/group:")
+            st.stop()
     if st.query_params.get(_TOKEN) != state["token"]:
         st.query_params[_TOKEN] = state["token"]
     lab: Lab = state["lab"]

@@ -1,0 +1,86 @@
+"""What the dashboard's tests share: waiting with a deadline, runs on a stage, and the data that a page sends out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from streamlit.testing.v1 import AppTest
+
+from ddpg_core.config import Config
+from ddpg_core.recipe import Recipe
+from ddpg_core.run import Run
+from pages.ui.lab import Lab, Player
+
+BUSY_S = 20.0
+"""How long anything may take on a busy machine before a test gives up on it."""
+
+
+def eventually(condition: Callable[[], Any], within_s: float = BUSY_S) -> bool:
+    """Whether `condition` comes true before the deadline; looks every 5 ms."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def stopped(lab: Lab) -> bool:
+    """Whether the Lab's worker thread ends."""
+    worker = lab._worker
+    if worker is not None:
+        worker.join(BUSY_S)
+    return worker is None or not worker.is_alive()
+
+
+def on_stage(lab: Lab, config: Config, seed: int = 0, *, play: bool = False) -> Player:
+    """A new run in the Lab."""
+    player = lab.add(Recipe(config, seed), play=play)
+    assert player is not None
+    return player
+
+
+def shown(run: Run, number: int = 0) -> Player:
+    """A run as charts and clips take it, outside any Lab."""
+    return Player(number, run, "#0072B2")
+
+
+def take_to(lab: Lab, player: Player, env_steps: int) -> None:
+    """Wait until a playing run has taken so many steps."""
+    assert eventually(lambda: player.run.env_steps >= env_steps), player.run.env_steps
+
+
+def poison(run: Run) -> None:
+    """Make a run diverge at its next step."""
+    run.learner.actor[:] = np.nan
+
+
+def unpacked(text: str) -> Any:
+    """The float32 values of what `pages.ui.live.floats` wrote."""
+    return np.frombuffer(base64.b64decode(text), dtype="<f4")
+
+
+def strict_json(text: str) -> Any:
+    """JSON as a browser reads it: without NaN and infinities."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"a browser cannot read {constant}")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def components(at: AppTest) -> Iterator[tuple[str, Any]]:
+    """Name and data of each of our browser components on the page, as sent."""
+    for element in at.get("bidi_component"):
+        yield element.proto.component_name, strict_json(element.proto.json)
+
+
+def component(at: AppTest, name: str) -> Any:
+    """The data of the only component of that name."""
+    (data,) = [data for found, data in components(at) if found == f"ddpg_{name}"]
+    return data

@@ -1,0 +1,385 @@
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ddpg_core.config import PRESETS
+from ddpg_core.recipe import Intervention
+from pages.ui import lab as lab_module
+from pages.ui.lab import MAX_RUNS, FairLock, Lab
+from pages.ui.theme import RUN_COLOURS
+from tests.helpers import IDLE, SMALL, assert_equal_logs, rerun
+from tests.ui.helpers import eventually, on_stage, poison, stopped, take_to
+
+# --- the stage --------------------------------------------------------------------------------------------------------
+
+
+def test_new_run_is_selected_and_the_first_stays_on_the_stage(lab: Lab) -> None:
+    assert lab.selected is None
+    first, second = on_stage(lab, IDLE), on_stage(lab, IDLE, seed=1)
+    assert lab.players == [first, second]
+    assert lab.selected is second
+    lab.select(first.id)
+    assert lab.selected is first
+
+
+def test_selecting_a_run_that_is_not_there_changes_nothing(lab: Lab) -> None:
+    player = on_stage(lab, IDLE)
+    lab.select(player.id + 1)
+    assert lab.selected is player
+
+
+def test_removing_the_selected_run_selects_another_and_removing_the_last_none(lab: Lab) -> None:
+    first, second = on_stage(lab, IDLE), on_stage(lab, IDLE)
+    lab.remove(second.id)
+    assert lab.selected is first
+    lab.remove(first.id)
+    assert lab.players == []
+    assert lab.selected is None
+
+
+def test_removing_another_run_keeps_the_selection(lab: Lab) -> None:
+    first, second = on_stage(lab, IDLE), on_stage(lab, IDLE)
+    lab.remove(first.id)
+    assert lab.selected is second
+
+
+def test_a_removed_run_trains_no_more(lab: Lab) -> None:
+    player = on_stage(lab, IDLE, play=True)
+    take_to(lab, player, 1)
+    lab.remove(player.id)
+    steps = player.run.env_steps
+    assert stopped(lab)
+    assert player.run.env_steps == steps
+
+
+def test_a_full_stage_takes_no_further_run_and_says_so(lab: Lab) -> None:
+    players = [on_stage(lab, IDLE, seed) for seed in range(MAX_RUNS)]
+    assert {player.colour for player in players} == set(RUN_COLOURS)
+    assert lab.add(players[0].run.recipe) is None
+    assert lab.players == players
+    assert str(MAX_RUNS) in lab.take_notice()
+    assert lab.take_notice() == ""
+
+
+def test_a_freed_colour_is_used_again_but_never_an_id(lab: Lab) -> None:
+    players = [on_stage(lab, IDLE) for _ in range(MAX_RUNS)]
+    lab.remove(players[2].id)
+    newcomer = on_stage(lab, IDLE)
+    assert newcomer.colour == players[2].colour
+    assert newcomer.id not in {player.id for player in players}
+
+
+def test_next_seed_is_the_smallest_that_no_run_of_these_settings_has(lab: Lab) -> None:
+    fast = PRESETS["fast"]
+    on_stage(lab, fast, seed=0)
+    on_stage(lab, fast, seed=2)
+    assert lab.next_seed(fast) == 1
+    assert lab.next_seed(PRESETS["notebook"]) == 0
+
+
+# --- transport --------------------------------------------------------------------------------------------------------
+
+
+def test_play_trains_in_the_background(lab: Lab) -> None:
+    player = on_stage(lab, SMALL, play=True)
+    assert lab.playing
+    take_to(lab, player, 40)
+    with lab.reading():
+        assert player.run.updates == player.run.env_steps - SMALL.warmup_steps + 1
+    assert eventually(lambda: player.steps_per_second > 0)
+
+
+def test_no_step_is_taken_after_pause_has_returned(lab: Lab) -> None:
+    player = on_stage(lab, IDLE, play=True)
+    for _ in range(5):
+        take_to(lab, player, player.run.env_steps + 1)
+        lab.pause(player.id)
+        steps = player.run.env_steps
+        time.sleep(0.05)
+        assert player.run.env_steps == steps
+        assert player.steps_per_second == 0
+        lab.play(player.id)
+
+
+def test_nothing_trains_while_logs_are_read(lab: Lab) -> None:
+    player = on_stage(lab, IDLE, play=True)
+    take_to(lab, player, 1)
+    with lab.reading():
+        steps = player.run.env_steps
+        time.sleep(0.05)
+        assert player.run.env_steps == steps
+    take_to(lab, player, steps + 1)
+
+
+def test_update_button_takes_one_env_step(lab: Lab) -> None:
+    player = on_stage(lab, SMALL.changed({"warmup_steps": 2}))
+    for steps in (1, 2, 3):
+        lab.step_update(player.id)
+        assert (player.run.env_steps, player.run.updates) == (steps, steps - 1)
+    assert not lab.playing
+
+
+@pytest.mark.parametrize("before", [0, 30])
+def test_episode_button_stops_exactly_at_the_end_of_the_episode(lab: Lab, before: int) -> None:
+    player = on_stage(lab, IDLE)
+    player.run.advance(steps=before)
+    lab.step_episode(player.id)
+    assert eventually(lambda: not player.playing)
+    assert (player.run.episode, player.run.env_steps) == (1, 200)
+    lab.step_episode(player.id)
+    assert eventually(lambda: not player.playing)
+    assert (player.run.episode, player.run.env_steps) == (2, 400)
+
+
+def test_run_to_an_episode_stops_exactly_there_and_play_goes_on_from_it(lab: Lab) -> None:
+    player = on_stage(lab, IDLE)
+    lab.play(player.id, until_episode=3)
+    assert eventually(lambda: not player.playing)
+    assert player.run.env_steps == 600
+    lab.play(player.id)
+    take_to(lab, player, 601)
+
+
+def test_run_to_an_episode_of_the_past_is_a_notice_and_trains_nothing(lab: Lab) -> None:
+    player = on_stage(lab, IDLE)
+    player.run.advance(episodes=2)
+    lab.play(player.id, until_episode=2)
+    assert not player.playing
+    assert "2 episodes" in lab.take_notice()
+
+
+def test_reset_begins_anew_with_the_settings_in_force_and_the_same_seed(lab: Lab) -> None:
+    player = on_stage(lab, IDLE, seed=7, play=True)
+    take_to(lab, player, 10)
+    lab.intervene(player.id, {"gamma": 0.5})
+    take_to(lab, player, player.run.env_steps + 1)
+    lab.reset(player.id)
+    run = player.run
+    assert (run.env_steps, run.episode, run.recipe.seed, player.playing) == (0, 0, 7, False)
+    assert run.recipe.config.gamma == run.config.gamma == 0.5
+    assert run.recipe.interventions == ()
+    lab.step_update(player.id)
+    assert_equal_logs(run, rerun(run))
+
+
+def test_buttons_of_a_run_that_is_gone_do_nothing(lab: Lab) -> None:
+    player = on_stage(lab, IDLE)
+    lab.remove(player.id)
+    for act in (lab.play, lab.pause, lab.step_update, lab.step_episode, lab.reset, lab.remove):
+        act(player.id)
+    lab.intervene(player.id, {"gamma": 0.5})
+    assert player.run.env_steps == 0
+    assert lab.players == []
+
+
+# --- interventions ----------------------------------------------------------------------------------------------------
+
+
+def test_intervention_is_recorded_at_the_step_where_it_applies(lab: Lab) -> None:
+    player = on_stage(lab, IDLE)
+    player.run.advance(steps=3)
+    lab.intervene(player.id, {"gamma": 0.5})
+    lab.step_update(player.id)
+    lab.intervene(player.id, {"noise_scale": 0.0})
+    assert player.run.recipe.interventions == (Intervention(3, {"gamma": 0.5}), Intervention(4, {"noise_scale": 0.0}))
+    assert (player.run.config.gamma, player.run.config.noise_scale) == (0.5, 0.0)
+
+
+def test_recipe_of_a_run_that_was_played_with_reproduces_it_bit_for_bit(lab: Lab) -> None:
+    player = on_stage(lab, SMALL, play=True)
+    for changes in ({"tau": 0.5}, {"replay": "latest", "batch_size": 1}, {"noise_scale": 0.3}):
+        take_to(lab, player, player.run.env_steps + 30)
+        lab.intervene(player.id, changes)
+    lab.pause(player.id)
+    lab.step_update(player.id)
+    lab.intervene(player.id, {"gamma": 0.9})
+    lab.step_update(player.id)
+    assert len(player.run.recipe.interventions) == 4
+    assert_equal_logs(player.run, rerun(player.run))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tau": 1.5}, "tau must be"),
+        ({"gamma": 0.5, "tau": float("nan")}, "tau must be"),
+        ({"hidden": (4,)}, "hidden must be set before"),
+        ({"no_such": 1}, "setting must be one of"),
+    ],
+)
+def test_bad_value_becomes_a_notice_and_changes_nothing(lab: Lab, changes: dict[str, Any], words: str) -> None:
+    player = on_stage(lab, IDLE)
+    lab.intervene(player.id, changes)
+    assert words in lab.take_notice()
+    assert player.run.config == player.run.recipe.config
+    assert player.run.recipe.interventions == ()
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+
+def test_runs_keep_the_pace_that_is_set(make_lab: Callable[[], Lab]) -> None:
+    labs = {speed: make_lab() for speed in ("1 step/s", "5 steps/s", "100 steps/s", "flat out")}
+    began = time.perf_counter()
+    for speed, lab in labs.items():
+        lab.speed = speed
+        on_stage(lab, IDLE, play=True)
+    time.sleep(2.2)
+    steps = {}
+    for speed, lab in labs.items():
+        lab.close()
+        steps[speed] = lab.players[0].run.env_steps
+    took = time.perf_counter() - began
+    assert 1 <= steps["1 step/s"] <= took + 1
+    assert 0.5 * 5 * took <= steps["5 steps/s"] <= 5 * took + 1
+    assert 4 * steps["5 steps/s"] < steps["100 steps/s"] <= 100 * took + 1
+    assert steps["flat out"] > 2 * steps["100 steps/s"]
+
+
+def test_a_run_takes_up_a_new_speed_while_it_plays(lab: Lab) -> None:
+    lab.speed = "1 step/s"
+    player = on_stage(lab, IDLE, play=True)
+    lab.speed = "flat out"
+    take_to(lab, player, 500)
+
+
+# --- the lease --------------------------------------------------------------------------------------------------------
+
+
+def test_training_rests_when_nobody_looks_and_goes_on_when_somebody_does(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab_module, "LEASE_S", 0.2)
+    player = on_stage(lab, IDLE, play=True)
+    worker = lab._worker
+    assert worker is not None
+    worker.join(10)
+    assert not worker.is_alive()
+    assert lab._worker is None
+    steps = player.run.env_steps
+    assert steps > 0
+    assert player.playing, "it rests, it was not paused"
+    lab.renew()
+    take_to(lab, player, steps + 1)
+
+
+def test_training_goes_on_as_long_as_the_lease_is_renewed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_module, "LEASE_S", 0.4)
+    player = on_stage(lab, IDLE, play=True)
+    worker = lab._worker
+    for _ in range(20):
+        lab.renew()
+        time.sleep(0.04)
+    assert lab._worker is worker
+    take_to(lab, player, player.run.env_steps + 1)
+
+
+def test_worker_thread_ends_when_nothing_plays_and_none_is_made_by_looking(lab: Lab) -> None:
+    player = on_stage(lab, IDLE, play=True)
+    worker = lab._worker
+    assert worker is not None
+    assert worker.daemon
+    lab.close()
+    worker.join(10)
+    assert not worker.is_alive()
+    lab.renew()
+    assert lab._worker is None
+    assert not player.playing
+
+
+def test_there_is_one_worker_however_often_play_is_pressed(lab: Lab) -> None:
+    players = [on_stage(lab, IDLE, seed, play=True) for seed in range(3)]
+    workers = set()
+    for player in players * 3:
+        lab.play(player.id)
+        workers.add(lab._worker)
+    assert len(workers) == 1
+    assert eventually(lambda: all(player.run.env_steps for player in players))
+
+
+# --- fairness ---------------------------------------------------------------------------------------------------------
+
+
+def test_fair_lock_lets_a_reader_in_between_two_turns_of_a_worker() -> None:
+    lock, turns, over = FairLock(), [0], threading.Event()
+
+    def hammer() -> None:
+        while not over.is_set():
+            with lock:
+                turns[0] += 1
+                time.sleep(0.002)
+
+    worker = threading.Thread(target=hammer, daemon=True)
+    worker.start()
+    waited = []
+    for _ in range(25):
+        before = turns[0]
+        with lock:
+            waited.append(turns[0] - before)
+    over.set()
+    worker.join(5)
+    assert statistics.median(waited) <= 2
+    assert not worker.is_alive()
+
+
+def test_only_one_thread_at_a_time_holds_the_fair_lock() -> None:
+    lock, inside, seen = FairLock(), [0], []
+
+    def visit() -> None:
+        for _ in range(50):
+            with lock:
+                inside[0] += 1
+                time.sleep(0)
+                seen.append(inside[0])
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=visit) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [1] * 200
+
+
+def test_two_labs_do_not_disturb_each_other(make_lab: Callable[[], Lab]) -> None:
+    mine, other = make_lab(), make_lab()
+    here, there = on_stage(mine, IDLE, play=True), on_stage(other, IDLE, play=True)
+    mine.intervene(here.id, {"gamma": 0.5})
+    mine.speed = "1 step/s"
+    mine.pause(here.id)
+    take_to(other, there, there.run.env_steps + 300)
+    assert other.speed == "flat out"
+    assert there.run.recipe.interventions == ()
+    assert there.playing
+    mine.remove(here.id)
+    assert other.players == [there]
+    other.close()
+    assert_equal_logs(there.run, rerun(there.run))
+
+
+# --- divergence -------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_diverges_stops_and_the_others_go_on(lab: Lab) -> None:
+    sound, sick = on_stage(lab, IDLE, play=True), on_stage(lab, SMALL)
+    poison(sick.run)
+    lab.play(sick.id)
+    assert eventually(lambda: not sick.playing)
+    assert sick.run.divergence is not None
+    steps = sick.run.env_steps
+    lab.play(sick.id)
+    lab.step_update(sick.id)
+    lab.step_episode(sick.id)
+    assert not sick.playing
+    assert sick.run.env_steps == steps
+    take_to(lab, sound, sound.run.env_steps + 100)
+    lab.reset(sick.id)
+    lab.step_update(sick.id)
+    assert sick.run.divergence is None
+    assert sick.run.env_steps == 1

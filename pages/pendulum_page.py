@@ -5,13 +5,17 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import live
-from pages.ui.clips import clip_of, episode_of, film_settings, newest, watchable
+from pages.ui.clips import AT_REST, clip_of, episode_of, film_settings, newest, watchable
 from pages.ui.frame import need_run, page_head
 from pages.ui.session import current_lab, refresh_s
 
 lab = current_lab()
 page_head("Pendulum", "What does the agent actually do?")
-player = need_run(lab, "Here you will see the agent's pendulum move, in real time, with its angle, torque and reward.")
+player = need_run(
+    lab,
+    "This is the pendulum at rest. Once an agent trains, you will see it move here, in real time.",
+    lambda: live.film(clip_of(AT_REST), film_settings(AT_REST.env_id), live=False, key="sketch"),
+)
 with lab.reading():
     episodes = watchable(player)
 if not episodes:

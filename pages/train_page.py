@@ -12,7 +12,11 @@ from pages.ui.session import current_lab, refresh_s
 
 lab = current_lab()
 page_head("Train", "Does it get better, and what happens when you turn a knob?")
-player = need_run(lab, "Here the return of every episode will appear, from about −1200 up to −150 once it has learned.")
+player = need_run(
+    lab,
+    "The return of every episode will appear here: about −1200 at first, near −150 once the agent has learned.",
+    lambda: live.charts([return_chart([])], key="sketch"),
+)
 
 
 def draw_returns() -> None:

@@ -98,6 +98,23 @@ class Episode:
     columns: dict[str, Array]
 
 
+AT_REST: Final = Episode(
+    key="rest",
+    title="at rest",
+    note="",
+    run=-1,
+    env_id="Pendulum-v1",
+    finished=True,
+    steps=2,
+    columns={
+        "obs": np.array([[-1.0, 0.0, 0.0]] * 2, np.float32),
+        "action": np.zeros(2, np.float32),
+        "reward": np.full(2, -(np.pi**2), np.float32),
+    },
+)
+"""A pendulum hanging down: what the film shows before there is a run."""
+
+
 def episode_of(player: Player, episode: int) -> Episode:
     """Copy an episode out of a run's log; call it while `Lab.reading()`."""
     run, log = player.run, player.run.logs.episodes

@@ -68,11 +68,12 @@ def page_head(title: str, question: str) -> None:
         st.caption(question)
 
 
-def need_run(lab: Lab, promise: str) -> Player:
-    """The selected run; without one, says what the page will show, offers to start, and ends the page."""
+def need_run(lab: Lab, promise: str, sketch: Callable[[], None]) -> Player:
+    """The selected run; without one, says and sketches what the page will show, offers to start, and ends the page."""
     if lab.selected is None:
-        st.info(promise, icon=":material/hourglass_empty:")
+        st.markdown(promise)
         start_button(lab)
+        sketch()
         st.stop()
     return lab.selected
 

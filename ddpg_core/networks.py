@@ -59,7 +59,7 @@ class MLP:
         (kernel, bias), *rest = layers
         x = bias.addmm(kernel, x)
         for kernel, bias in rest:
-            x = bias.addmm(kernel, x.relu())
+            x = bias.addmm(kernel, x.relu_())
         return x.tanh() if self.squash else x
 
     def kernel_mask(self) -> Array:

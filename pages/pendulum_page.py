@@ -30,6 +30,7 @@ choice = st.select_slider(
     value=LIVE,
     key=f"clip-{player.id}",
     help="Drag to watch any episode of the log again; live shows the newest.",
+    persist_state="session",
 )
 
 

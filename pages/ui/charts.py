@@ -16,8 +16,8 @@ from pages.ui.lab import Player
 from pages.ui.live import Figure, packed
 from pages.ui.theme import HERO_HEIGHT_PX, ROLES, grown, layout, minus
 
-POINTS: Final = 300
-"""A line is drawn with at most this many points, each the mean of the rows it stands for."""
+POINTS: Final = 256
+"""A line is drawn with at most twice this many points, each the mean of the rows it stands for."""
 MAX_MARKS: Final = 30
 
 
@@ -57,7 +57,7 @@ def curve_of(player: Player, *, with_updates: bool) -> Curve:
     updates: dict[str, Array] = {}
     times = np.empty(0)
     if with_updates and run.updates:
-        rows = binned(logs.updates.rows(), POINTS)
+        rows = binned(logs.updates.rows(), POINTS, logs.updates.first)
         updates = {name: rows[:, part.start] for name, part in logs.updates.slices.items()}
         times = in_episodes(run, updates["env_step"])
     physics = Physics.of(run.config) == Physics()
@@ -87,14 +87,20 @@ def in_episodes(run: Run, env_steps: Array) -> Array:
     return run.logs.episodes.first + index + (env_steps - starts[index]) / lengths[index]
 
 
-def binned(rows: Array, points: int) -> Array:
-    """Means of equal bins of consecutive rows: [N, C] to at most [2 · points, C]; bins double, so they stay put."""
+def binned(rows: Array, points: int, first: int = 0) -> Array:
+    """Means of equal bins of consecutive rows: [N, C] to about [2 · points, C]; bins double, so they stay put.
+
+    Args:
+        rows: The newest rows of a table.
+        points: Half of how many bins there are at most (and one more where old rows were dropped).
+        first: Number of the first of `rows` in its table.
+    """
     width = 1
     while len(rows) > 2 * points * width:
         width *= 2
     if width == 1:
         return rows
-    starts = np.arange(0, len(rows), width)
+    starts = np.append(0, np.arange(width - first % width, len(rows), width))
     counts = np.diff(np.append(starts, len(rows)))[:, None]
     return np.add.reduceat(rows.astype(np.float64), starts, axis=0) / counts
 

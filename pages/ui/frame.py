@@ -79,7 +79,7 @@ def need_run(lab: Lab, promise: str, sketch: Callable[[], None]) -> Player:
 
 
 def _buttons(lab: Lab, player: Player) -> None:
-    number, over = player.id, player.run.divergence is not None
+    number, over = player.id, player.over
     busy = over or player.playing
     if player.playing:
         _button("Pause", "pause", "pause", lambda: lab.pause(number), main=True)
@@ -141,7 +141,7 @@ def _ticking(draw: Any, lab: Lab) -> None:
 
 def _stage(lab: Lab) -> list[tuple[int, bool, bool]]:
     """What buttons and pages depend on besides the numbers."""
-    return [(player.id, player.playing, player.run.divergence is not None) for player in lab.players]
+    return [(player.id, player.playing, player.over) for player in lab.players]
 
 
 def _run_list(lab: Lab) -> None:
@@ -165,7 +165,7 @@ def _card(player: Player, selected: bool) -> dict[str, Any]:
         "difference": player.difference,
         "selected": selected,
         "playing": player.playing,
-        "state": f"{state}, {run.episode} episodes",
+        "state": f"{state}, {run.episode} episode{'' if run.episode == 1 else 's'}",
         "result": minus(f"last return {returns[-1]:.0f}") if len(returns) else "no episode finished",
         "curve": [round(float(value), 1) for value in means[:: 1 + len(means) // 60]],
     }

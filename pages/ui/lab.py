@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -27,6 +28,7 @@ SPEEDS: Final[dict[str, float | None]] = {
     "100 steps/s": 100.0,
     "flat out": None,
 }
+_LOG = logging.getLogger(__name__)
 _CORES = threading.BoundedSemaphore(os.cpu_count() or 1)
 """As many slices run at once, over all sessions, as there are cores."""
 
@@ -66,6 +68,11 @@ class Player:
     _progress: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
 
     @property
+    def over(self) -> bool:
+        """Whether the run can take no further step."""
+        return self.run.divergence is not None or self.run.env_steps >= MAX_STEP
+
+    @property
     def label(self) -> str:
         """Preset and seed, as `fast #0`."""
         return f"{preset_of(self.run.recipe.config)[0]} #{self.run.recipe.seed}"
@@ -95,7 +102,7 @@ class Player:
             steps = int(self._credit)
             self._credit -= steps
         self.run.advance(steps=steps, stop=lambda: time.perf_counter() > deadline or self._arrived())
-        if self._arrived() or self.run.divergence or self.run.env_steps >= MAX_STEP:
+        if self._arrived() or self.over:
             self.playing, self.stop_at = False, None
         now = time.perf_counter()
         if not self._progress or now - self._progress[-1][0] > 0.05:
@@ -197,7 +204,7 @@ class Lab:
         """Train a run, until `until_episode` episodes are finished if given."""
         player = self._player(player_id)
         with self._lock:
-            if player is None or player.run.divergence:
+            if player is None or player.over:
                 return
             if until_episode is not None and until_episode <= player.run.episode:
                 self.notice = f"{player.label} has already finished {player.run.episode} episodes."
@@ -217,7 +224,7 @@ class Lab:
         """One env step and its updates."""
         player = self._player(player_id)
         with self._lock:
-            if player is not None and not player.run.divergence:
+            if player is not None and not player.over:
                 player.run.step()
 
     def step_episode(self, player_id: int) -> None:
@@ -273,6 +280,15 @@ class Lab:
         for player in list(self.players):
             self.pause(player.id)
 
+    def _train(self, player: Player, speed: float | None, elapsed_s: float) -> None:
+        """One slice of one run. A fault of ours stops that run alone, is told, and stands in the server's log."""
+        try:
+            player.train_slice(speed, elapsed_s)
+        except Exception as error:
+            _LOG.exception("%s stopped", player.label)
+            player.playing = False
+            self.notice = f"{player.label} stopped: {error}"
+
     def _work(self) -> None:
         """Train the playing runs in turns, a slice each, until none plays or the lease lapses."""
         before = time.perf_counter()
@@ -283,7 +299,7 @@ class Lab:
             for player in list(self.players):
                 with _CORES, self._lock:
                     if player.playing:
-                        player.train_slice(speed, elapsed)
+                        self._train(player, speed, elapsed)
             with self._lock:
                 if not self.playing or time.monotonic() > self._lease_until:
                     for player in self.players:

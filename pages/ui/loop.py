@@ -48,7 +48,7 @@ def _numbers(run: Run) -> dict[str, tuple[str, str, list[float]]]:
     drawn = {"uniform": f"{config.batch_size} drawn at random", "latest": f"newest {config.batch_size} only"}
     returns = logs.episodes.read("episode_return")[-30:]
     last = f"last return {returns[-1]:.0f}" if len(returns) else "first episode"
-    recent = binned(logs.updates.rows(run.updates - 4000), 30)
+    recent = binned(logs.updates.rows(run.updates - 4000), 30, max(run.updates - 4000, logs.updates.first))
     recent = recent[np.isfinite(recent).all(axis=1)]  # JSON has no NaN: a run that diverged ends in one
     course = {name: recent[:, part.start].tolist() for name, part in logs.updates.slices.items()}
     numbers = {

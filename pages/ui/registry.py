@@ -66,10 +66,18 @@ class Registry:
             assert token is not None
             return token, entry.lab
 
-    def keep(self, token: str, lab: Lab, session: str) -> None:
-        """Register a Lab that its own session still holds, should it have been evicted meanwhile."""
+    def keep(self, token: str, lab: Lab, session: str) -> bool:
+        """Register a Lab that a session still holds, should it have been evicted meanwhile.
+
+        Returns:
+            False if another live session took it over while this one was away.
+        """
         with self._lock:
-            self._entries.setdefault(token, _Entry(lab, session))
+            entry = self._entries.setdefault(token, _Entry(lab, session))
+            if self._taken(entry, session):
+                return False
+            entry.owner = session
+            return True
 
     def playing(self) -> int:
         """How many Labs are training."""

@@ -23,9 +23,7 @@ _TOKEN = "lab"
 def current_lab() -> Lab:
     """The Lab of this browser session; its token stands in the URL, so that a reload finds it again."""
     state, session = st.session_state, _session_id()
-    if "lab" in state:
-        registry().keep(state["token"], state["lab"], session)
-    else:
+    if "lab" not in state or not registry().keep(state["token"], state["lab"], session):
         try:
             state["token"], state["lab"] = registry().attach(st.query_params.get(_TOKEN), session)
         except ServerFullError as error:

@@ -38,10 +38,10 @@ TARGETS = {
     "an idle session more, MB": (10, -1),
     "a playing session more, MB": (40, -1),
 }
-_LATENCY = """slider => new Promise(done => {
-  const chart = document.querySelector('.ddpg-chart'), began = performance.now(), before = JSON.stringify(chart.layout.shapes)
-  const look = () => JSON.stringify(chart.layout.shapes) === before ? requestAnimationFrame(look) : done(performance.now() - began)
-  slider.dispatchEvent(new KeyboardEvent('keydown', {key: 'x'}))
+_LATENCY = """() => new Promise(done => {
+  const chart = document.querySelector('.ddpg-chart'), began = performance.now()
+  const marks = () => JSON.stringify(chart.layout.shapes), before = marks()
+  const look = () => marks() === before ? requestAnimationFrame(look) : done(performance.now() - began)
   look()
 })"""
 
@@ -71,7 +71,7 @@ def slider_latency_ms(visitor: Visitor, times: int = 15) -> float:
     for number in range(times):
         slider.focus()
         waiting = visitor.page.evaluate_handle(f"({{done: null, start: ({_LATENCY})}})")
-        visitor.page.evaluate("w => { w.done = w.start(document.activeElement) }", waiting)
+        visitor.page.evaluate("w => { w.done = w.start() }", waiting)
         visitor.page.keyboard.press("ArrowLeft" if number % 2 else "ArrowRight")
         latencies.append(float(visitor.page.evaluate("w => w.done", waiting)))
         visitor.page.wait_for_timeout(700)

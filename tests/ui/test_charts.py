@@ -213,6 +213,14 @@ def test_bins_stay_put_while_rows_are_appended_until_two_become_one() -> None:
         before = now
 
 
+def test_bins_stay_put_when_the_oldest_rows_are_dropped() -> None:
+    rows = np.random.default_rng(0).normal(size=(100, 1))
+    whole = binned(rows, 10)
+    for first in range(1, 19):
+        kept = binned(rows[first:], 10, first)
+        np.testing.assert_array_equal(kept[-(len(whole) - 1 - first // 8) :], whole[1 + first // 8 :])
+
+
 # --- what is sent -----------------------------------------------------------------------------------------------------
 
 

@@ -382,3 +382,27 @@ def test_a_run_that_diverges_stops_and_the_others_go_on(lab: Lab) -> None:
     lab.step_update(sick.id)
     assert sick.run.divergence is None
     assert sick.run.env_steps == 1
+
+
+def test_a_fault_in_one_run_stops_that_run_alone_and_is_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, sound = on_stage(lab, IDLE), on_stage(lab, IDLE, seed=1)
+
+    def fail() -> None:
+        raise ArithmeticError("a bug")
+
+    monkeypatch.setattr(broken.run, "step", fail)
+    lab.play(broken.id)
+    lab.play(sound.id)
+    assert eventually(lambda: not broken.playing)
+    assert lab.take_notice() == f"{broken.label} stopped: a bug"
+    take_to(lab, sound, sound.run.env_steps + 50)
+
+
+def test_a_run_at_its_last_step_is_over(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.ui.lab.MAX_STEP", 10)
+    monkeypatch.setattr("ddpg_core.run.MAX_STEP", 10)
+    player = on_stage(lab, IDLE, play=True)
+    assert eventually(lambda: not player.playing)
+    assert player.over
+    lab.step_update(player.id)
+    assert player.run.env_steps == 10

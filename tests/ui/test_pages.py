@@ -188,7 +188,7 @@ def test_sidebar_lists_every_run_with_its_state(visit: Callable[..., AppTest], l
     cards = component(visit(), "runs")["runs"]
     assert [card["selected"] for card in cards] == [False, False, True]
     assert len({card["colour"] for card in cards}) == 3
-    assert [card["state"] for card in cards] == ["paused, 2 episodes", "diverged, 1 episodes", "paused, 0 episodes"]
+    assert [card["state"] for card in cards] == ["paused, 2 episodes", "diverged, 1 episode", "paused, 0 episodes"]
     returns = runs["trained"].logs.episodes.read("episode_return")
     assert cards[0]["result"] == f"last return −{abs(round(returns[-1]))}"
     assert cards[0]["curve"] == pytest.approx([returns[0], returns.mean()], abs=0.05)

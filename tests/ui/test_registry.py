@@ -135,6 +135,15 @@ def test_a_lab_that_its_session_still_holds_is_kept_again(browsers: Browsers, mo
     assert browsers.attach(token, "reloaded") == (token, lab)
 
 
+def test_a_session_that_comes_back_does_not_get_a_lab_that_another_took_over(browsers: Browsers) -> None:
+    token, lab = browsers.attach(None, "away")
+    browsers.remove("away")
+    browsers.attach(token, "another")
+    browsers.add("away")
+    assert not browsers.registry.keep(token, lab, "away")
+    assert browsers.attach(token, "away")[1] is not lab
+
+
 def test_keeping_a_lab_changes_nothing_while_it_is_there(browsers: Browsers) -> None:
     token, lab = browsers.attach(None, "one")
     browsers.registry.keep(token, lab, "one")

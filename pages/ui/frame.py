@@ -14,7 +14,8 @@ from pages.ui.controls import new_run_form, start_button
 from pages.ui.lab import SPEEDS, Lab, Player
 from pages.ui.theme import minus, verdict
 
-TICK_S: Final = 1.0
+STATUS_EVERY_S: Final = 1.0
+RUNS_EVERY_S: Final = 2.0
 _CSS = """
 <style>
 [data-testid="stMainBlockContainer"] { padding: 4.2rem 2.2rem 3rem; max-width: 1500px; }
@@ -42,7 +43,7 @@ def draw_sidebar(lab: Lab) -> None:
     with st.sidebar:
         st.title("DDPG Lab", anchor=False)
         st.caption("A neural network learns to swing up a pendulum, live.")
-        _ticking(_run_list, lab)
+        _ticking(_run_list, lab, RUNS_EVERY_S)
         with st.popover("New run", icon=":material/add:", width="stretch"):
             if new_run_form(lab):
                 st.rerun()
@@ -58,7 +59,7 @@ def draw_transport(lab: Lab) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="transport"):
         _buttons(lab, player)
-    _ticking(_status, lab)
+    _ticking(_status, lab, STATUS_EVERY_S)
 
 
 def page_head(title: str, question: str) -> None:
@@ -126,8 +127,8 @@ def _button(
     st.button(label, key=key, icon=f":material/{icon}:", type=kind, on_click=act, disabled=disabled, help=help)
 
 
-def _ticking(draw: Any, lab: Lab) -> None:
-    """Draw now, and each second while anything trains; every tick renews the Lab's lease."""
+def _ticking(draw: Callable[[Lab], None], lab: Lab, every_s: float) -> None:
+    """Draw now, and again and again while anything trains; every tick renews the Lab's lease."""
     drawn = _stage(lab)
 
     def tick() -> None:
@@ -136,7 +137,7 @@ def _ticking(draw: Any, lab: Lab) -> None:
             st.rerun()
         draw(lab)
 
-    st.fragment(tick, run_every=TICK_S if lab.playing else None)()
+    st.fragment(tick, run_every=every_s if lab.playing else None)()
 
 
 def _stage(lab: Lab) -> list[tuple[int, bool, bool]]:

@@ -46,7 +46,7 @@ def refresh_s(lab: Lab) -> float | None:
     if not lab.playing:
         return None
     busy = registry().playing()
-    return 0.4 if busy <= 3 else 0.8 if busy <= 10 else 1.6
+    return 0.5 if busy <= 3 else 1.0 if busy <= 10 else 2.0
 
 
 @st.cache_resource(show_spinner=False)

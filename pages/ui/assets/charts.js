@@ -59,6 +59,7 @@ export default function ({data, parentElement}) {
       draw(root)
     }, {rootMargin: '120px'})
   }
+  const theme = css(root, '--st-background-color')
   root.plotlyUrl = new URL(data.plotly, document.baseURI).href
   root.style.gridTemplateColumns = `repeat(auto-fit, minmax(min(100%, ${data.min_width}px), 1fr))`
   data.figures.forEach((figure, index) => {
@@ -68,8 +69,10 @@ export default function ({data, parentElement}) {
       cell.className = 'ddpg-chart'
       root.watch.observe(cell)
     }
+    const content = JSON.stringify(figure)
+    if (cell.content === content && cell.theme === theme) return
+    Object.assign(cell, {content, theme, next: figure})
     cell.style.height = `${figure.layout.height}px`
-    cell.next = figure
   })
   while (root.children.length > data.figures.length) {
     window.Plotly?.purge(root.lastChild)

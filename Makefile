@@ -4,6 +4,7 @@ BIN := .venv/bin
 .PHONY: run test bench clean
 
 run: .venv/run.stamp
+	mkdir -p static
 	$(BIN)/streamlit run app.py
 
 test: .venv/dev.stamp

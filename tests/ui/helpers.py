@@ -15,6 +15,7 @@ from ddpg_core.config import Config
 from ddpg_core.recipe import Recipe
 from ddpg_core.run import Run
 from pages.ui.lab import Lab, Player
+from tests.helpers import SMALL, trained
 
 BUSY_S = 20.0
 """How long anything may take on a busy machine before a test gives up on it."""
@@ -58,6 +59,15 @@ def take_to(lab: Lab, player: Player, env_steps: int) -> None:
 def poison(run: Run) -> None:
     """Make a run diverge at its next step."""
     run.learner.actor[:] = np.nan
+
+
+def diverged() -> Run:
+    """A run that learned for some steps of its second episode and then diverged."""
+    run = trained(300, SMALL.changed({"warmup_steps": 280}))
+    poison(run)
+    run.advance(steps=5)
+    assert run.divergence
+    return run
 
 
 def unpacked(text: str) -> Any:

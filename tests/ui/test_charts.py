@@ -13,7 +13,7 @@ from pages.ui.charts import MAX_MARKS, POINTS, Curve, binned, curve_of, in_episo
 from pages.ui.live import Figure, packed
 from pages.ui.theme import ROLES
 from tests.helpers import CAR, IDLE, SMALL, started, trained
-from tests.ui.helpers import poison, shown, strict_json, unpacked
+from tests.ui.helpers import diverged, shown, strict_json, unpacked
 
 LEARNS_LATE = {"warmup_steps": 380}
 REFERENCES = 2
@@ -21,14 +21,6 @@ REFERENCES = 2
 
 def curve(run: Run) -> Curve:
     return curve_of(shown(run), with_updates=True)
-
-
-def diverged() -> Run:
-    run = trained(410, SMALL.changed(LEARNS_LATE))
-    poison(run)
-    run.advance(steps=5)
-    assert run.divergence
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -13,19 +13,11 @@ from ddpg_core.config import PRESETS
 from ddpg_core.run import Run
 from pages.ui.lab import Lab
 from tests.helpers import CAR, IDLE, SMALL, started, trained
-from tests.ui.helpers import component, components, eventually, on_stage, poison, take_to
+from tests.ui.helpers import component, components, diverged, eventually, on_stage, take_to
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.stem.removesuffix("_page") for path in (ROOT / "pages").glob("*.py"))
 STATES = ["no run", "fresh", "trained", "diverged", "car"]
-
-
-def diverged() -> Run:
-    run = trained(300, SMALL.changed({"warmup_steps": 280}))
-    poison(run)
-    run.advance(steps=5)
-    assert run.divergence
-    return run
 
 
 @pytest.fixture(scope="module")

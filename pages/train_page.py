@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import live
-from pages.ui.charts import curve_of, inside_charts, return_chart
+from pages.ui.charts import inside_charts, return_chart
 from pages.ui.controls import live_controls
+from pages.ui.curves import curve_of
 from pages.ui.frame import need_run, page_head
 from pages.ui.session import current_lab, refresh_s
 

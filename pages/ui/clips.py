@@ -13,8 +13,9 @@ import numpy as np
 from ddpg_core.environment import ENVIRONMENTS, MAX_SPEED_RAD_S, MAX_TORQUE_NM, Array, pendulum_angles
 from ddpg_core.frames import CELL_PX, CELL_UNITS, SHEET_FRAMES, render_states
 from pages.ui import assets
-from pages.ui.lab import SPEEDS, Lab, Player
+from pages.ui.lab import Lab
 from pages.ui.live import floats
+from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import ROLES, minus
 
 FRAMES_A_CLIP: Final = 40

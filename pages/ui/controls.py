@@ -10,7 +10,8 @@ import streamlit as st
 
 from ddpg_core.config import FIELDS, PRESETS, SETTINGS, Config, Setting, format_value, parse_value
 from ddpg_core.recipe import Recipe
-from pages.ui.lab import Lab, Player
+from pages.ui.lab import Lab
+from pages.ui.player import Player
 
 OPEN_GROUPS: Final = ("Learning",)
 

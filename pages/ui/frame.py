@@ -11,7 +11,8 @@ import streamlit as st
 from ddpg_core.metrics import moving_average
 from pages.ui import live
 from pages.ui.controls import new_run_form, start_button
-from pages.ui.lab import SPEEDS, Lab, Player
+from pages.ui.lab import Lab
+from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import minus, verdict
 
 STATUS_EVERY_S: Final = 1.0

@@ -6,28 +6,19 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ddpg_core.config import PRESETS, SETTINGS, Config, format_value
-from ddpg_core.recipe import MAX_STEP, Recipe, preset_of
+from ddpg_core.config import Config
+from ddpg_core.recipe import Recipe
 from ddpg_core.run import Run
+from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import RUN_COLOURS
 
 MAX_RUNS: Final = len(RUN_COLOURS)
 LEASE_S: Final = 10.0
 """A page that is looked at renews the lease at every refresh; when it lapses, training rests."""
-SLICE_S: Final = 0.02
-SPEEDS: Final[dict[str, float | None]] = {
-    "1 step/s": 1.0,
-    "5 steps/s": 5.0,
-    "real time": 20.0,
-    "100 steps/s": 100.0,
-    "flat out": None,
-}
 _LOG = logging.getLogger(__name__)
 _CORES = threading.BoundedSemaphore(os.cpu_count() or 1)
 """As many slices run at once, over all sessions, as there are cores."""
@@ -45,78 +36,6 @@ class FairLock:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
-
-
-@dataclass
-class Player:
-    """A run on the stage: what the Lab knows of it besides the run itself.
-
-    Attributes:
-        id: Unique in the Lab, also of runs removed since.
-        run: The run; read it under the Lab's lock.
-        colour: The run's colour on every page.
-        playing: Whether the worker trains it.
-        stop_at: Episode at which it pauses by itself, or None.
-    """
-
-    id: int
-    run: Run
-    colour: str
-    playing: bool = False
-    stop_at: int | None = None
-    _credit: float = 0.0
-    _progress: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
-
-    @property
-    def over(self) -> bool:
-        """Whether the run can take no further step."""
-        return self.run.divergence is not None or self.run.env_steps >= MAX_STEP
-
-    @property
-    def label(self) -> str:
-        """Preset and seed, as `fast #0`."""
-        return f"{preset_of(self.run.recipe.config)[0]} #{self.run.recipe.seed}"
-
-    @property
-    def difference(self) -> str:
-        """How the settings in force differ from the preset's, in words; "" if they don't."""
-        preset = PRESETS[preset_of(self.run.recipe.config)[0]]
-        changed = self.run.config.difference(preset)
-        changed.pop("engine", None)
-        return ", ".join(f"{SETTINGS[name].label.lower()} {format_value(value)}" for name, value in changed.items())
-
-    @property
-    def steps_per_second(self) -> float:
-        """Env steps a second over the last two seconds; 0 while paused."""
-        if not self.playing or len(self._progress) < 2:
-            return 0.0
-        (began, first), (ended, last) = self._progress[0], self._progress[-1]
-        return (last - first) / max(ended - began, 1e-9)
-
-    def train_slice(self, speed: float | None, elapsed_s: float) -> None:
-        """Train for about 20 ms, or the steps that `speed` allows for the time elapsed. Mutates the run."""
-        deadline = time.perf_counter() + SLICE_S
-        steps = None
-        if speed is not None:
-            self._credit = min(self._credit + elapsed_s * speed, max(1.0, speed / 4))
-            steps = int(self._credit)
-            self._credit -= steps
-        self.run.advance(steps=steps, stop=lambda: time.perf_counter() > deadline or self._arrived())
-        if self._arrived() or self.over:
-            self.playing, self.stop_at = False, None
-        now = time.perf_counter()
-        if not self._progress or now - self._progress[-1][0] > 0.05:
-            self._progress.append((now, self.run.env_steps))
-        while now - self._progress[0][0] > 2.5:
-            self._progress.popleft()
-
-    def _arrived(self) -> bool:
-        return self.stop_at is not None and self.run.episode >= self.stop_at
-
-    def rest(self) -> None:
-        """Forget the pace kept so far."""
-        self._progress.clear()
-        self._credit = 0.0
 
 
 class Lab:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ddpg_core.environment import pendulum_angles
 from ddpg_core.run import Run
-from pages.ui.charts import binned
-from pages.ui.lab import Player
+from pages.ui.curves import binned
+from pages.ui.player import Player
 from pages.ui.theme import ROLES, minus
 
 _NAMES = {

@@ -14,7 +14,8 @@ from streamlit.testing.v1 import AppTest
 from ddpg_core.config import Config
 from ddpg_core.recipe import Recipe
 from ddpg_core.run import Run
-from pages.ui.lab import Lab, Player
+from pages.ui.lab import Lab
+from pages.ui.player import Player
 from tests.helpers import SMALL, trained
 
 BUSY_S = 20.0

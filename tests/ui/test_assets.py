@@ -42,7 +42,7 @@ def served(static: Path, url: str) -> Path:
 def test_script_is_served_as_it_is_beside_everything_it_imports(static: Path, path: Path) -> None:
     file = served(static, assets.script(path.stem))
     assert file.read_bytes() == path.read_bytes()
-    for module in re.findall(r"""(?:from|import)\s*\(?['"](.+?)['"]""", path.read_text()):
+    for module in re.findall(r"""(?:from|import)\s*\(?['"](.+?)['"]""", path.read_text(errors="replace")):
         assert (file.parent / module).is_file(), module
 
 
@@ -88,7 +88,7 @@ def test_a_file_cut_short_is_served_anew_and_nothing_else_is_left_behind(static:
 
 @pytest.mark.parametrize("path", sorted(SOURCES.iterdir()), ids=lambda path: path.name)
 def test_nothing_is_fetched_from_the_web(path: Path) -> None:
-    text = path.read_text().replace(SVG_NAMESPACE, "")
+    text = path.read_text(errors="replace").replace(SVG_NAMESPACE, "")
     assert not re.findall(r"(?:https?:|wss?:)//\S*|['\"(]//\w\S*", text)
 
 

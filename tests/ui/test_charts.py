@@ -9,7 +9,8 @@ import pytest
 
 from ddpg_core.metrics import moving_average
 from ddpg_core.run import Run
-from pages.ui.charts import MAX_MARKS, POINTS, Curve, binned, curve_of, in_episodes, inside_charts, return_chart
+from pages.ui.charts import inside_charts, return_chart
+from pages.ui.curves import MAX_MARKS, POINTS, Curve, binned, curve_of, in_episodes
 from pages.ui.live import Figure, packed
 from pages.ui.theme import ROLES
 from tests.helpers import CAR, IDLE, SMALL, started, trained

@@ -13,7 +13,8 @@ from ddpg_core import logs
 from ddpg_core.environment import ENVIRONMENTS, pendulum_angles
 from ddpg_core.frames import render_states
 from pages.ui.clips import FRAME_SIZE_PX, FRAMES_A_CLIP, clip_of, episode_of, film_settings, newest, watchable
-from pages.ui.lab import SPEEDS, Lab, Player
+from pages.ui.lab import Lab
+from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import ROLES
 from tests.helpers import CAR, IDLE, trained
 from tests.ui.helpers import on_stage, shown, strict_json, unpacked

@@ -399,7 +399,7 @@ def test_a_fault_in_one_run_stops_that_run_alone_and_is_told(lab: Lab, monkeypat
 
 
 def test_a_run_at_its_last_step_is_over(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.ui.lab.MAX_STEP", 10)
+    monkeypatch.setattr("pages.ui.player.MAX_STEP", 10)
     monkeypatch.setattr("ddpg_core.run.MAX_STEP", 10)
     player = on_stage(lab, IDLE, play=True)
     assert eventually(lambda: not player.playing)

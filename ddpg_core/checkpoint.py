@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import hashlib
 import json
 import os
 import struct
@@ -75,7 +77,6 @@ def to_bytes(run: Run) -> bytes:
     """The checkpoint of `run` as the bytes of a safetensors file."""
     now, past = run.snapshot(), run.snapshots
     header = {
-        "format": FORMAT,
         "recipe": run.recipe.to_dict(),
         "divergence": asdict(run.divergence) if run.divergence else None,
         "first": [table.first for table in run.logs.tables().values()],
@@ -83,8 +84,10 @@ def to_bytes(run: Run) -> bytes:
     }
     tensors = {name: table.rows() for name, table in run.logs.tables().items()}
     tensors["learner"] = np.stack([snapshot.learner for snapshot in (*past, now)])
+    text = json.dumps(header)
+    envelope = {"format": FORMAT, "sha256": _digest(text, tensors), "run": text}
     # One entry only: safetensors writes several in random order, and equal runs should make equal files.
-    return save(tensors, metadata={"ddpg-lab": json.dumps(header)})
+    return save(tensors, metadata={"ddpg-lab": json.dumps(envelope)})
 
 
 def from_bytes(data: bytes) -> Run:
@@ -108,10 +111,21 @@ def from_bytes(data: bytes) -> Run:
 def _parse(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     """The JSON header and the tensors of a checkpoint's bytes."""
     (length,) = struct.unpack_from("<Q", data)
-    header = json.loads(json.loads(data[8 : 8 + min(length, len(data))])["__metadata__"]["ddpg-lab"])
-    if header["format"] != FORMAT:
-        raise ValueError(f"format must be {FORMAT!r}, got {shown(header['format'])}")
-    return header, load(data)
+    envelope = json.loads(json.loads(data[8 : 8 + min(length, len(data))])["__metadata__"]["ddpg-lab"])
+    if envelope["format"] != FORMAT:
+        raise ValueError(f"format must be {FORMAT!r}, got {shown(envelope['format'])}")
+    tensors = load(data)
+    if envelope["sha256"] != _digest(envelope["run"], tensors):
+        raise ValueError("content must have the checksum it was saved with, got another: the file is damaged")
+    return json.loads(envelope["run"]), tensors
+
+
+def _digest(text: str, tensors: dict[str, Array]) -> str:
+    """SHA-256 of the JSON text and of every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode() + np.ascontiguousarray(tensor).tobytes())
+    return digest.hexdigest()
 
 
 def _rebuild(recipe: Recipe, header: dict[str, Any], tensors: dict[str, Array]) -> Run:
@@ -134,6 +148,8 @@ def _rebuild(recipe: Recipe, header: dict[str, Any], tensors: dict[str, Array]) 
             raise ValueError(f"{name} must keep 1 to {table.bound} of {total} rows, got {kept}")
         _check_shape(name, tensors[name], (kept, sum(table.columns.values())), table.rows().dtype)
         table.load(tensors[name], total)
+    if logs.steps.first > now.counters["window_first"]:
+        raise ValueError(f"steps must keep the replay window, got rows from {logs.steps.first} on")
     run = Run.restored(recipe, logs, now, tuple(past))
     if header["divergence"] is not None:
         _check_like("divergence", header["divergence"], {"step": 0, "cause": ""})
@@ -158,6 +174,11 @@ def _check_snapshot(snapshot: Snapshot, blank: Run) -> None:
         raise ValueError(f"counters of episode {shown(snapshot.episode)} must agree with each other, got others")
     if counters["env"]["dtype"] not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {shown(counters['env']['dtype'])}")
+    steps_changed = [item.step for item in blank.recipe.interventions]
+    if not bisect.bisect_left(steps_changed, steps) <= counters["due"] <= bisect.bisect_right(steps_changed, steps):
+        raise ValueError(f"due must count the interventions up to step {steps}, got {shown(counters['due'])}")
+    if not 0 <= counters["window_first"] <= steps:
+        raise ValueError(f"window_first must be in [0, {steps}], got {shown(counters['window_first'])}")
     scratch = np.random.PCG64(0)
     for state in (counters["env"]["rng"], counters["noise_rng"], counters["sampling_rng"]):
         scratch.state = state  # raises for what is none

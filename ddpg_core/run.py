@@ -106,7 +106,7 @@ class Run:
         self._first_step = 0
         self._first_q = self._return = self._discounted_return = 0.0
         self._discount = 1.0
-        self._due = 0
+        self._due = self._window_first = 0
         self._begin_episode()
 
     @property
@@ -130,8 +130,13 @@ class Run:
         return self.env_steps - self._first_step
 
     @property
+    def replay_window(self) -> int:
+        """Transitions that can be drawn: the newest `capacity`; what once fell out of the window stays forgotten."""
+        return self.env_steps - self._window_first
+
+    @property
     def nbytes(self) -> int:
-        """Memory taken by logs, snapshots and networks, in bytes."""
+        """Memory taken by logs, networks and their snapshots, in bytes."""
         logs = sum(table.nbytes for table in self.logs.tables().values())
         return logs + self.learner.vector.nbytes * (1 + len(self._snapshots))
 
@@ -252,8 +257,7 @@ class Run:
             ValueError: `episode` is not in the log or older than the rows kept; or as `intervene`.
         """
         now = self.snapshot() if episode is None else self._snapshot_before(episode)
-        capacity = self.recipe.config_at(now.totals[0] - 1).capacity
-        if self.logs.steps.first > max(now.counters["first_row"], now.totals[0] - capacity):
+        if self.logs.steps.first > now.counters["window_first"]:
             raise ValueError(f"episode must be one whose replay window is still in the log, got {episode}")
         past = tuple(kept for kept in self.snapshots if kept.episode <= now.episode)
         twin = Run.restored(self.recipe, self.logs.copy(now.totals), now, past)
@@ -262,7 +266,6 @@ class Run:
         else:
             twin.advance(episodes=episode - now.episode)
             twin.recipe = self.recipe.until(twin.env_steps)
-            twin._reset_due()
         if changes:
             twin.intervene(changes)
         return twin
@@ -276,7 +279,8 @@ class Run:
             "noise": self._noise.tolist(),
             "noise_rng": self._noise_rng.bit_generator.state,
             "sampling_rng": self._sampling_rng.bit_generator.state,
-            "first_row": self.logs.steps.first,
+            "window_first": self._window_first,
+            "due": self._due,
             "first_step": self._first_step,
             "first_q": self._first_q,
             "return": self._return,
@@ -317,7 +321,10 @@ class Run:
         run._snapshots = {snapshot.episode: snapshot for snapshot in past}
         if len(past) > 1:
             run._snapshot_stride = past[1].episode - past[0].episode
-        run._reset_due()
+        run._window_first, run._due = counters["window_first"], counters["due"]
+        for item in recipe.interventions[: run._due]:
+            run.config = run.config.changed(item.changes)
+        run._refresh()
         return run
 
     # --- inside ---------------------------------------------------------------------------------------------------
@@ -325,9 +332,10 @@ class Run:
     def _learn(self) -> None:
         """The updates that follow an env step."""
         config = self.config
+        self._window_first = max(self._window_first, self.env_steps - config.capacity)
         if self.env_steps < config.warmup_steps:
             return
-        window = min(config.capacity, self.env_steps - self.logs.steps.first)
+        window = self.replay_window
         decay = config.lr_decay**self.episode
         actor_lr = config.actor_lr * decay
         critic_lr = actor_lr if config.shared_lr else config.critic_lr * decay
@@ -392,12 +400,6 @@ class Run:
             self.config = self.config.changed(due[self._due].changes)
             self._due += 1
             self._refresh()
-
-    def _reset_due(self) -> None:
-        """Bring the config to what the recipe says for steps already taken."""
-        self.config = self.recipe.config_at(self.env_steps - 1)
-        self._due = sum(item.step < self.env_steps for item in self.recipe.interventions)
-        self._refresh()
 
     def _keep_snapshot(self) -> None:
         if self.divergence or self.episode % self._snapshot_stride:

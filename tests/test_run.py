@@ -299,7 +299,7 @@ def test_capacity_beyond_the_rows_kept_so_far_never_draws_what_was_dropped(monke
     run.intervene({"capacity": 1000})
     seen = spy_on_updates(run)
     run.advance(steps=30)
-    assert [len(batch.reward) for batch, _, _ in seen] == list(range(51, 81))
+    assert [len(batch.reward) for batch, _, _ in seen] == list(range(41, 71))
     for batch, _, _ in seen:
         np.testing.assert_allclose(np.hypot(*batch.obs.T[:2]), 1, atol=1e-6)  # cos² + sin²: no garbage
     assert_equal_runs(run, rerun(run))
@@ -603,3 +603,32 @@ def test_run_goes_on_from_before_its_divergence() -> None:
     twin = run.branch(1, {"critic_lr": 1e-4})
     assert twin.divergence is None
     assert twin.advance(steps=60) == 60
+
+
+def test_a_branch_after_dropped_rows_is_what_its_own_recipe_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddpg_core.logs.KEPT_ROWS", 500)
+    run = trained(1150, SMALL.changed({"capacity": 300}))
+    twin = run.branch(5, {"capacity": 450})
+    twin.advance(steps=300)
+    assert_equal_runs(rerun(twin), twin)
+
+
+def test_a_transition_that_fell_out_of_the_window_stays_forgotten() -> None:
+    run = trained(100, IDLE.changed({"capacity": 60}))
+    assert run.replay_window == 60
+    run.intervene({"capacity": 90})
+    run.advance(steps=10)
+    assert run.replay_window == 70
+    run.advance(steps=50)
+    assert run.replay_window == 90
+
+
+def test_a_change_just_made_is_in_force_in_a_branch_and_after_a_checkpoint() -> None:
+    run = trained(50)
+    run.intervene({"action_scale": "full"})
+    obs = np.array([1.0, 0.0, 0.5], np.float32)
+    for twin in (run.branch(), from_bytes(to_bytes(run))):
+        assert twin.config == run.config
+        np.testing.assert_array_equal(twin.act(obs), run.act(obs))
+        twin.advance(steps=10)
+        assert_equal_runs(rerun(twin), twin)

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 from ddpg_core.checkpoint import load_checkpoint, save_checkpoint, write_whole
 from ddpg_core.config import PRESET_NOTES, PRESETS, SETTINGS, Config, format_value, parse_value, shown
-from ddpg_core.recipe import Intervention, Recipe, preset_of
+from ddpg_core.recipe import MAX_STEP, Intervention, Recipe, preset_of
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 BAD_INPUT: Final = 2
@@ -119,6 +119,8 @@ def _train(parsed: argparse.Namespace) -> int:
         if given:
             raise ValueError(f"--resume goes on with the saved recipe: leave out {', '.join(given)}")
         run = load_checkpoint(parsed.resume / CHECKPOINT)
+        if run.episode >= parsed.episodes:
+            raise ValueError(f"--episodes must be more than the {run.episode} already finished, got {parsed.episodes}")
         folder = parsed.out or parsed.resume
     else:
         if not parsed.out:
@@ -196,11 +198,14 @@ def _run_episodes(run: Any, episodes: int, interrupted: list[int]) -> None:
     terminal = sys.stdout.isatty()
     while run.episode < episodes and not run.divergence and not interrupted:
         started = time.perf_counter()
+        before = run.episode
         steps = run.advance(episodes=1, stop=lambda: bool(interrupted))
+        if not steps:
+            raise ValueError(f"--episodes must fit into {MAX_STEP} steps, got to episode {run.episode} of {episodes}")
+        if run.episode == before:
+            continue
         rate = steps / max(time.perf_counter() - started, 1e-9)
         returns = run.logs.episodes.read("episode_return")
-        if not len(returns):
-            continue
         mean = moving_average(returns, 10)[-1]
         line = f"return {returns[-1]:8.1f}   10-episode mean {mean:8.1f}   {rate:6.0f} steps/s"
         if terminal:
@@ -213,6 +218,7 @@ def _run_episodes(run: Any, episodes: int, interrupted: list[int]) -> None:
 
 
 def _write_results(run: Any, folder: Path, steps: int, seconds: float) -> None:
+    from ddpg_core.environment import reference_returns
     from ddpg_core.metrics import moving_average, time_to_reach
 
     episodes = run.logs.episodes
@@ -224,6 +230,7 @@ def _write_results(run: Any, folder: Path, steps: int, seconds: float) -> None:
     writer.writerow(["episode", "return", "length", "env_steps"])
     writer.writerows(zip(numbers, returns.tolist(), lengths.tolist(), ends.tolist(), strict=True))
     preset, difference = preset_of(run.recipe.config)
+    reached = time_to_reach(returns, -250) if reference_returns(run.recipe.config) else None
     summary = {
         "preset": preset,
         "changed": {name: format_value(value) for name, value in difference.items() if name != "engine"},
@@ -234,7 +241,7 @@ def _write_results(run: Any, folder: Path, steps: int, seconds: float) -> None:
         "updates": run.updates,
         "last_return": float(returns[-1]) if len(returns) else None,
         "mean_return_10": float(moving_average(returns, 10)[-1]) if len(returns) else None,
-        "episodes_to_-250": time_to_reach(returns, -250),
+        "episodes_to_-250": reached if reached is None else reached + episodes.first,
         "steps_per_second": round(steps / max(seconds, 1e-9), 1),
         "diverged": run.divergence.cause if run.divergence else None,
     }

@@ -6,7 +6,7 @@ Angles are in radians, 0 = upright, counter-clockwise positive, as in Gymnasium'
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import gymnasium
 import numpy as np
@@ -43,6 +43,14 @@ ENVIRONMENTS: Final[dict[str, EnvInfo]] = {
 }
 
 
+def reference_returns(config: Config) -> tuple[float, float] | None:
+    """Returns of random actions and of a near-optimal policy; None where none are known for this physics."""
+    info = ENVIRONMENTS[config.env_id]
+    if info.random_return is None or info.optimal_return is None or Physics.of(config) != Physics():
+        return None
+    return info.random_return, info.optimal_return
+
+
 class Transition(NamedTuple):
     """What one env step gave: next_obs [O] float32, reward, and the two ways an episode ends."""
 
@@ -65,10 +73,10 @@ class Environment:
             raise ValueError(f"env_id must be one of {', '.join(ENVIRONMENTS)}, got {config.env_id!r}")
         physics: dict[str, Any] = {"g": config.gravity} if config.env_id == "Pendulum-v1" else {}
         self._env = gymnasium.make(config.env_id, disable_env_checker=True, **physics)
-        self._raw: Any = self._env.unwrapped
+        self._raw = cast(Any, self._env.unwrapped)
         if config.env_id == "Pendulum-v1":
-            raw: Any = self._env.unwrapped
-            raw.m, raw.l = config.mass, config.length
+            self._raw.m = config.mass
+            self._raw.l = config.length
         self._raw.np_random = rng
         observations, actions = self._env.observation_space, self._env.action_space
         if not isinstance(observations, gymnasium.spaces.Box) or not isinstance(actions, gymnasium.spaces.Box):

@@ -23,9 +23,35 @@ _ROD_DARKEST: Final = 77
 _lock = threading.Lock()
 
 
-@functools.cache
-def _renderer(env_id: str) -> Any:
-    """One renderer an environment for the whole process; use it under the lock."""
+def render_states(env_id: str, states: Array) -> NDArray[np.uint8]:
+    """Gymnasium's pictures of simulator states [N, S]: RGB [N, height, width, 3].
+
+    A pendulum's state is (angle in rad, velocity), a mountain car's (position, velocity).
+    """
+    with _lock:
+        return np.array([_render(_renderer(env_id), state) for state in states], dtype=np.uint8)
+
+
+def pendulum_sheet() -> NDArray[np.uint8]:
+    """All pendulum angles in one picture: RGBA [rows × CELL_PX, SHEET_COLUMNS × CELL_PX, 4].
+
+    Cell i, row by row, shows angle i · 2π / SHEET_FRAMES (0 = upright, counter-clockwise) on a transparent ground. A
+    frame depends on the angle alone, so a browser can play any states from it, and no viewer needs a renderer.
+    """
+    sheet = np.empty((SHEET_FRAMES // SHEET_COLUMNS * CELL_PX, SHEET_COLUMNS * CELL_PX, 4), dtype=np.uint8)
+    with _lock:
+        env = _new_renderer("Pendulum-v1")
+        env.screen_dim = round(CELL_PX * _SCREEN_UNITS / CELL_UNITS)
+        start = env.screen_dim // 2 - CELL_PX // 2
+        for index in range(SHEET_FRAMES):
+            frame = _render(env, np.array([index * 2 * np.pi / SHEET_FRAMES, 0.0]))
+            y, x = index // SHEET_COLUMNS * CELL_PX, index % SHEET_COLUMNS * CELL_PX
+            cell = without_ground(frame[start : start + CELL_PX, start : start + CELL_PX])
+            sheet[y : y + CELL_PX, x : x + CELL_PX] = cell
+    return sheet
+
+
+def _new_renderer(env_id: str) -> Any:
     if env_id not in ENVIRONMENTS:
         raise ValueError(f"env_id must be one of {', '.join(ENVIRONMENTS)}, got {env_id!r}")
     if not os.environ.get("DISPLAY"):
@@ -35,42 +61,15 @@ def _renderer(env_id: str) -> Any:
     return env
 
 
-def render_states(env_id: str, states: Array) -> NDArray[np.uint8]:
-    """Gymnasium's pictures of simulator states [N, S]: RGB [N, height, width, 3].
-
-    A pendulum's state is (angle in rad, velocity), a mountain car's (position, velocity).
-    """
-    with _lock:
-        env = _renderer(env_id)
-        pictures = []
-        for state in states:
-            env.state, env.last_u = np.asarray(state), None
-            pictures.append(env.render())
-    return np.array(pictures, dtype=np.uint8)
+_renderer = functools.cache(_new_renderer)
+"""One renderer an environment for the whole process; used under the lock."""
 
 
-@functools.cache
-def pendulum_sheet() -> NDArray[np.uint8]:
-    """All pendulum angles in one picture: RGBA [rows × CELL_PX, SHEET_COLUMNS × CELL_PX, 4].
-
-    Cell i, row by row, shows angle i · 2π / SHEET_FRAMES (0 = upright, counter-clockwise) on a transparent ground. A
-    frame depends on the angle alone, so a browser can play any states from it, and no viewer needs a renderer.
-    """
-    screen = round(CELL_PX * _SCREEN_UNITS / CELL_UNITS)
-    middle, half = screen // 2, CELL_PX // 2
-    angles = np.arange(SHEET_FRAMES) * 2 * np.pi / SHEET_FRAMES
-    with _lock:
-        _renderer("Pendulum-v1").screen_dim, normal = screen, _renderer("Pendulum-v1").screen_dim
-        _renderer("Pendulum-v1").screen = None
-    try:
-        frames = render_states("Pendulum-v1", np.stack([angles, np.zeros_like(angles)], axis=1))
-    finally:
-        with _lock:
-            _renderer("Pendulum-v1").screen_dim = normal
-            _renderer("Pendulum-v1").screen = None
-    cells = without_ground(frames[:, middle - half : middle + half, middle - half : middle + half])
-    rows = cells.reshape(-1, SHEET_COLUMNS, CELL_PX, CELL_PX, 4)
-    return rows.transpose(0, 2, 1, 3, 4).reshape(-1, SHEET_COLUMNS * CELL_PX, 4)
+def _render(env: Any, state: Array) -> NDArray[np.uint8]:
+    """The picture of one state: RGB [height, width, 3]."""
+    env.state, env.last_u = state, None
+    picture: NDArray[np.uint8] = env.render()
+    return picture
 
 
 def without_ground(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

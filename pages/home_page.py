@@ -22,13 +22,16 @@ if lab.selected is None:
     start_button(lab)
 
 
+LINKS = {"train": "pages/train_page.py", "pendulum": "pages/pendulum_page.py"}
+
+
 def draw_loop() -> None:
     """The hero: five parts of the loop, each a way to its page."""
     with lab.reading():
         parts = loop_parts(lab.selected)
     page = live.loop(parts, live=lab.playing, key="loop")
-    if page:
-        st.switch_page(f"pages/{page}_page.py")
+    if page in LINKS:
+        st.switch_page(LINKS[page])
 
 
 st.fragment(draw_loop, run_every=refresh_s(lab))()
@@ -37,4 +40,4 @@ st.subheader("Start from a preset", anchor=False)
 for column, (preset, note) in zip(st.columns(len(PRESET_NOTES)), PRESET_NOTES.items(), strict=True):
     with column.container(border=True, height=190):
         st.markdown(f"**{preset}**  \n{note}")
-        start_button(lab, preset, label=f"Train {preset}", key=f"start-{preset}")
+        start_button(lab, preset, label=f"Train {preset}", key=f"start-{preset}", main=False)

@@ -3,70 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from ddpg_core.environment import ENVIRONMENTS, Array
+from ddpg_core.config import Config
+from ddpg_core.environment import ENVIRONMENTS, Array, reference_returns
 from ddpg_core.metrics import moving_average
 from pages.ui.curves import Curve
 from pages.ui.live import Figure, packed
 from pages.ui.theme import HERO_HEIGHT_PX, ROLES, grown, layout, minus
 
+FIRST_TIME_SHOWN: Final = 40
+"""Episodes that a time axis shows from the start."""
+
 
 def return_chart(curves: Sequence[Curve]) -> Figure:
     """Returns of all runs: episodes as points, their 10-episode mean as a line, references and interventions."""
-    data, longest = [], 0
-    for curve in curves:
-        numbers = curve.first_episode + 1 + np.arange(len(curve.returns))
-        longest = max(longest, curve.first_episode + len(curve.returns))
-        every = 1 + len(numbers) // 1000
-        shared = {"type": "scatter", "legendgroup": curve.label, "name": curve.label}
-        points = {"color": curve.colour, "size": 6, "opacity": 0.5}
-        data.append(
-            shared
-            | {
-                "x": packed(numbers[::every]),
-                "y": packed(curve.returns[::every]),
-                "mode": "markers",
-                "marker": points,
-                "showlegend": False,
-                "hovertemplate": "%{y:.0f}",
-            }
-        )
-        data.append(
-            shared
-            | {
-                "x": packed(numbers[::every]),
-                "y": packed(moving_average(curve.returns, 10)[::every]),
-                "mode": "lines",
-                "line": {"color": curve.colour, "width": 3.5},
-                "hovertemplate": "mean %{y:.0f}",
-            }
-        )
-    info = ENVIRONMENTS[curves[0].env_id if curves else "Pendulum-v1"]
-    low, high = info.return_range
+    configs = [curve.config for curve in curves] or [Config()]
+    ranges = [ENVIRONMENTS[config.env_id].return_range for config in configs]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     lowest = min((float(curve.returns.min()) for curve in curves if len(curve.returns)), default=low)
-    end = grown(max(longest + 1, 40), 20)
     details = layout(
         "",
         "episode",
         "return of an episode",
         height=HERO_HEIGHT_PX,
-        xaxis={"range": [0, end]},
+        xaxis={"range": [0, max(map(_time_shown, curves), default=FIRST_TIME_SHOWN)]},
         yaxis={"range": [min(low, -grown(-lowest, (high - low) / 8)), high]},
         margin={"t": 44},
         showlegend=True,
         hovermode="closest",
         legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "font": {"size": 13}},
     )
-    comparable = all(curve.default_physics for curve in curves)
-    if comparable and info.optimal_return is not None and info.random_return is not None:
-        _reference(details, info.optimal_return, minus(f"near-optimal policy {info.optimal_return:.0f}"), "bottom")
-        _reference(details, info.random_return, minus(f"random actions {info.random_return:.0f}"), "bottom")
+    references = {reference_returns(config) for config in configs}
+    if len(references) == 1 and (levels := references.pop()):
+        _reference(details, levels[1], minus(f"near-optimal policy {levels[1]:.0f}"))
+        _reference(details, levels[0], minus(f"random actions {levels[0]:.0f}"))
     for curve in curves:
         _mark(details, curve, with_text=True)
-    return {"data": data, "layout": details}
+    return {"data": [trace for curve in curves for trace in _return_traces(curve)], "layout": details}
+
+
+def _return_traces(curve: Curve) -> list[Figure]:
+    """Points and mean line of one run; their uid and legend group stay with the run when others come and go."""
+    numbers = curve.first_episode + 1 + np.arange(len(curve.returns))
+    every = 1 + len(numbers) // 1000
+    shared = {"type": "scatter", "legendgroup": str(curve.id), "name": curve.label, "x": packed(numbers[::every])}
+    points = {
+        "uid": f"{curve.id}-points",
+        "y": packed(curve.returns[::every]),
+        "mode": "markers",
+        "marker": {"color": curve.colour, "size": 6, "opacity": 0.5},
+        "showlegend": False,
+        "hovertemplate": "%{y:.0f}",
+    }
+    mean = {
+        "uid": f"{curve.id}-mean",
+        "y": packed(moving_average(curve.returns, 10)[::every]),
+        "mode": "lines",
+        "line": {"color": curve.colour, "width": 3.5},
+        "hovertemplate": "mean %{y:.0f}",
+    }
+    return [shared | points, shared | mean]
+
+
+def _time_shown(curve: Curve) -> float:
+    """Where the time axis of a run ends, in episodes: it grows in steps."""
+    return grown(max(curve.first_episode + len(curve.returns) + 1, FIRST_TIME_SHOWN), 20)
 
 
 def inside_charts(curve: Curve) -> list[Figure]:
@@ -90,15 +94,16 @@ def inside_charts(curve: Curve) -> list[Figure]:
         ),
         (
             "Actor loss",
-            "−Q(s, μ(s))",
+            "−Q(s, μ(s)) + λ·½Σw²",
             [of_updates("actor_loss", "actor", "actor loss")],
             {},
         ),
         (
-            "Promise and reality",
+            "Q against realised return",
             "discounted return",
             [
-                of_episodes("first_q", "critic", "promised by Q"),
+                of_updates("q_mean", "critic_target", "mean Q"),
+                of_episodes("first_q", "critic", "Q at start"),
                 of_episodes("discounted_return", "environment", "realised Σγᵗr"),
             ],
             {},
@@ -129,7 +134,7 @@ def inside_charts(curve: Curve) -> list[Figure]:
         ),
         (
             "Noise scale",
-            "× half range",
+            "× range of the noise",
             [of_episodes("noise_scale", "noise", "noise scale")],
             {"yaxis": {"rangemode": "tozero"}},
         ),
@@ -140,12 +145,11 @@ def inside_charts(curve: Curve) -> list[Figure]:
             {"yaxis": {"range": [0, 1], "tickformat": ".0%"}},
         ),
     ]
-    end = grown(max(curve.first_episode + len(curve.returns) + 1, 40), 20)
-    return [_small(title, y_title, data, details, curve, end) for title, y_title, data, details in charts]
+    return [_small(title, y_title, data, details, curve) for title, y_title, data, details in charts]
 
 
-def _small(title: str, y_title: str, data: list[Figure], details: dict[str, Any], curve: Curve, end: float) -> Figure:
-    figure_layout = layout(title, "episode", y_title, xaxis={"range": [0, end]}, **details)
+def _small(title: str, y_title: str, data: list[Figure], details: dict[str, Any], curve: Curve) -> Figure:
+    figure_layout = layout(title, "episode", y_title, xaxis={"range": [0, _time_shown(curve)]}, **details)
     if len(data) > 1:
         figure_layout["showlegend"] = True
         figure_layout["legend"] = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
@@ -166,13 +170,13 @@ def _line(x: Array, y: Array, role: str, name: str) -> Figure:
     }
 
 
-def _reference(details: dict[str, Any], level: float, text: str, anchor: str) -> None:
+def _reference(details: dict[str, Any], level: float, text: str) -> None:
     line = {"color": ROLES["reference"], "width": 1.5, "dash": "dash"}
     details.setdefault("shapes", []).append(
         {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level, "line": line}
     )
     details.setdefault("annotations", []).append(
-        {"xref": "paper", "x": 0.995, "xanchor": "right", "y": level, "yanchor": anchor, "text": text}
+        {"xref": "paper", "x": 0.995, "xanchor": "right", "y": level, "yanchor": "bottom", "text": text}
         | {"showarrow": False}
     )
 

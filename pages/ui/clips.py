@@ -87,6 +87,7 @@ class Episode:
         finished: Whether it has ended.
         steps: How many it will have at most.
         columns: obs [N, O], action [N] and reward [N].
+        marks: Steps within the episode at which settings changed.
     """
 
     key: str
@@ -97,6 +98,7 @@ class Episode:
     finished: bool
     steps: int
     columns: dict[str, Array]
+    marks: tuple[int, ...] = ()
 
 
 AT_REST: Final = Episode(
@@ -133,6 +135,7 @@ def episode_of(player: Player, episode: int) -> Episode:
         finished,
         stop - start if finished else run.env.max_episode_steps,
         columns,
+        tuple(item.step - start for item in run.recipe.interventions if start <= item.step < stop),
     )
 
 
@@ -145,16 +148,17 @@ def clip_of(episode: Episode) -> dict[str, Any]:
         "note": episode.note,
         "finished": episode.finished,
         "steps": episode.steps,
+        "marks": list(episode.marks),
     }
     if episode.env_id == "Pendulum-v1":
         return clip | {"traces": [trace.packed() for trace in _pendulum_traces(episode.columns)]}
-    states = episode.columns["obs"].astype(np.float64)
+    places = episode.columns["obs"][:, 0].astype(np.float64).round(2)
     every = 1
-    while len(states) > FRAMES_A_CLIP * every:
+    while len(places) > FRAMES_A_CLIP * every:
         every *= 2
     return clip | {
         "traces": [trace.packed() for trace in _car_traces(episode.columns)],
-        "frames": [_frame(episode.env_id, state.tobytes()) for state in states[::every]],
+        "frames": [_frame(episode.env_id, float(place)) for place in places[::every]],
         "every": every,
     }
 
@@ -162,6 +166,7 @@ def clip_of(episode: Episode) -> dict[str, Any]:
 def film_settings(env_id: str) -> dict[str, Any]:
     """What the film component must know of an environment, whatever the episode."""
     settings: dict[str, Any] = {"rate": ENVIRONMENTS[env_id].steps_per_second, "actor": ROLES["actor"]}
+    settings["mark"] = ROLES["reference"]
     if env_id != "Pendulum-v1":
         return settings
     return settings | {
@@ -193,11 +198,11 @@ def _car_traces(columns: dict[str, Array]) -> list[Trace]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _frame(env_id: str, state: bytes) -> str:
-    """The rendered frame of a float64 state [S] as a data URI."""
+def _frame(env_id: str, place: float) -> str:
+    """The rendered frame of a car at `place` as a data URI; its speed is not in the picture."""
     from PIL import Image
 
     file = io.BytesIO()
-    (picture,) = render_states(env_id, np.frombuffer(state)[None])
+    (picture,) = render_states(env_id, np.array([[place, 0.0]]))
     Image.fromarray(picture).resize(FRAME_SIZE_PX).save(file, "WEBP", quality=75)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, Final
 
 import streamlit as st
@@ -16,11 +15,11 @@ from pages.ui.player import Player
 OPEN_GROUPS: Final = ("Learning",)
 
 
-def live_controls(lab: Lab, player: Player, *, names: Sequence[str] | None = None) -> None:
+def live_controls(lab: Lab, player: Player) -> None:
     """A widget a live setting, grouped; each shows the value in force and makes an intervention when moved."""
-    live = [name for name, setting in SETTINGS.items() if setting.live and (names is None or name in names)]
+    live = [name for name, setting in SETTINGS.items() if setting.live]
     for group in dict.fromkeys(SETTINGS[name].group for name in live):
-        with st.expander(group, expanded=group in OPEN_GROUPS or names is not None):
+        with st.expander(group, expanded=group in OPEN_GROUPS):
             for name in live:
                 if SETTINGS[name].group == group:
                     _live_widget(lab, player, name)
@@ -89,7 +88,7 @@ def new_run_form(lab: Lab) -> bool:
         seed = st.number_input("Seed", 0, 2**32 - 1, lab.next_seed(base), help="Same seed, same run, bit for bit.")
         changes: dict[str, Any] = {}
         for name, setting in SETTINGS.items():
-            if setting.live or len(setting.choices) == 1 or name == "engine":
+            if setting.live or name == "engine":
                 continue
             key = f"new-{name}-{origin}"
             if name == "hidden":
@@ -109,11 +108,31 @@ def new_run_form(lab: Lab) -> bool:
     return lab.add(recipe, play=True) is not None
 
 
-def start_button(lab: Lab, preset: str = "fast", *, label: str = "Start training", key: str = "start") -> None:
+def pick_episode() -> int | None:
+    """A choice between following the newest episode (None) and watching one again (its number, 0-based)."""
+    st.session_state.setdefault("follow", True)
+    st.session_state.setdefault("film-episode", 1)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.number_input(
+            "Episode",
+            1,
+            1_000_000,
+            key="film-episode",
+            width=160,
+            persist_state="session",
+            disabled=st.session_state["follow"],
+        )
+        follow = st.toggle("Follow live", key="follow", persist_state="session", help="Off: watch one episode again.")
+    return None if follow else int(number) - 1
+
+
+def start_button(
+    lab: Lab, preset: str = "fast", *, label: str = "Start training", key: str = "start", main: bool = True
+) -> None:
     """A button that puts a run of `preset` on the stage and trains it."""
     config = PRESETS[preset]
 
     def start() -> None:
         lab.add(Recipe(config, lab.next_seed(config)), play=True)
 
-    st.button(label, key=key, icon=":material/play_arrow:", type="primary", on_click=start)
+    st.button(label, key=key, icon=":material/play_arrow:", type="primary" if main else "secondary", on_click=start)

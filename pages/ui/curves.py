@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ddpg_core.config import SETTINGS, format_value
-from ddpg_core.environment import Array, Physics
+from ddpg_core.config import SETTINGS, Config, format_value
+from ddpg_core.environment import Array
 from ddpg_core.run import Run
 from pages.ui.player import Player
 
@@ -23,17 +23,17 @@ class Curve:
     """What the charts show of one run, copied out of its logs.
 
     Attributes:
-        label, colour: Of the run.
+        id, label, colour: Of the player.
         returns: Of its finished episodes [E].
         first_episode: Number of the first of them.
-        episodes: Columns of the episode log [E, columns].
-        updates: Rows of the update log, averaged in bins [P, columns].
+        episodes: Columns of the episode log by name, each [E].
+        updates: Columns of the update log by name, averaged in bins, each [P].
         update_times: When they were made, in episodes [P].
         marks: (when in episodes, text) of each intervention.
-        env_id: Its environment.
-        default_physics: Whether the reference returns hold for it.
+        config: Its settings.
     """
 
+    id: int
     label: str
     colour: str
     returns: Array
@@ -42,8 +42,7 @@ class Curve:
     updates: dict[str, Array]
     update_times: Array
     marks: list[tuple[float, str]]
-    env_id: str
-    default_physics: bool
+    config: Config
 
 
 def curve_of(player: Player, *, with_updates: bool) -> Curve:
@@ -57,12 +56,12 @@ def curve_of(player: Player, *, with_updates: bool) -> Curve:
         rows = binned(logs.updates.rows(), POINTS, logs.updates.first)
         updates = {name: rows[:, part.start] for name, part in logs.updates.slices.items()}
         times = in_episodes(run, updates["env_step"])
-    physics = Physics.of(run.config) == Physics()
     marks = [
         (float(in_episodes(run, np.array([item.step]))[0]), _words(item.changes))
         for item in [item for item in run.recipe.interventions if item.step <= run.env_steps][-MAX_MARKS:]
     ]
     return Curve(
+        player.id,
         player.label,
         player.colour,
         episodes["episode_return"],
@@ -71,8 +70,7 @@ def curve_of(player: Player, *, with_updates: bool) -> Curve:
         updates,
         times,
         marks,
-        run.config.env_id,
-        physics,
+        run.config,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import streamlit as st
 
+from ddpg_core.config import Config
 from ddpg_core.metrics import moving_average
 from pages.ui import live
 from pages.ui.controls import new_run_form, start_button
@@ -94,7 +95,7 @@ def _buttons(lab: Lab, player: Player) -> None:
         "skip_next",
         lambda: lab.step_update(number),
         disabled=busy,
-        help="One env step and its update",
+        help="One env step, and its update once the warm-up is over",
     )
     _button("Episode", "episode", "fast_forward", lambda: lab.step_episode(number), disabled=busy, help="To its end")
     st.session_state.setdefault("until", 60)
@@ -152,7 +153,8 @@ def _run_list(lab: Lab) -> None:
         runs = [_card(player, player is lab.selected) for player in lab.players]
     action = live.run_list(runs, key="runs") if runs else None
     if action:
-        {"select": lab.select, "play": lab.play, "pause": lab.pause, "remove": lab.remove}[action["kind"]](action["id"])
+        acts = {"select": lab.select, "play": lab.play, "pause": lab.pause, "remove": lab.remove}
+        acts.get(str(action.get("kind")), lab.select)(int(action.get("id", -1)))
         st.rerun()
 
 
@@ -185,7 +187,7 @@ def _status(lab: Lab) -> None:
             {"value": player.label, "label": player.difference or "as the preset", "colour": player.colour},
             {"value": f"{run.episode:,}", "label": "episodes finished"},
             {"value": f"{run.env_steps:,}", "label": "env steps"},
-            _mean_item(returns, run.config.env_id),
+            _mean_item(returns, run.config),
             {"value": f"{player.steps_per_second:,.0f}" if player.playing else "paused", "label": "steps per second"},
         ]
         divergence, waiting = run.divergence, run.config.warmup_steps - run.env_steps
@@ -199,8 +201,9 @@ def _status(lab: Lab) -> None:
         )
 
 
-def _mean_item(returns: Any, env_id: str) -> dict[str, str]:
+def _mean_item(returns: Any, config: Config) -> dict[str, str]:
     if not len(returns):
         return {"value": "…", "label": "mean of 10 returns"}
     mean = float(np.mean(returns))
-    return {"value": minus(f"{mean:.0f}, {verdict(mean, env_id)}"), "label": f"mean of {len(returns)} returns"}
+    words = ", ".join(filter(None, [f"{mean:.0f}", verdict(mean, config)]))
+    return {"value": minus(words), "label": f"mean of {len(returns)} returns"}

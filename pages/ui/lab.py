@@ -17,25 +17,28 @@ from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import RUN_COLOURS
 
 MAX_RUNS: Final = len(RUN_COLOURS)
+MAX_BYTES: Final = 256 << 20
 LEASE_S: Final = 10.0
 """A page that is looked at renews the lease at every refresh; when it lapses, training rests."""
 _LOG = logging.getLogger(__name__)
-_CORES = threading.BoundedSemaphore(os.cpu_count() or 1)
-"""As many slices run at once, over all sessions, as there are cores."""
 
 
 class FairLock:
-    """A lock that goes to whoever waits before the one who just had it gets it again."""
+    """Lets `places` in at once, and whoever waits before one who just was inside gets in again."""
 
-    def __init__(self) -> None:
-        self._turn, self._lock = threading.Lock(), threading.Lock()
+    def __init__(self, places: int = 1) -> None:
+        self._turn, self._free = threading.Lock(), threading.BoundedSemaphore(places)
 
     def __enter__(self) -> None:
         with self._turn:
-            self._lock.acquire()
+            self._free.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self._free.release()
+
+
+_CORES = FairLock(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""As many slices run at once, over all sessions, as there are cores."""
 
 
 class Lab:
@@ -77,6 +80,11 @@ class Lab:
         return any(player.playing for player in self.players)
 
     @property
+    def training(self) -> bool:
+        """Whether the worker is at it: something plays and somebody looks."""
+        return self._worker is not None
+
+    @property
     def nbytes(self) -> int:
         """About how much memory the runs take."""
         return sum(player.run.nbytes for player in self.players)
@@ -85,11 +93,11 @@ class Lab:
 
     def add(self, recipe: Recipe, *, play: bool = False) -> Player | None:
         """Put a new run on the stage and select it; None, with a notice, when the stage is full."""
-        if len(self.players) >= MAX_RUNS:
-            self.notice = f"A lab holds {MAX_RUNS} runs at once. Remove one to make room."
-            return None
         run = Run(recipe)
         with self._lock:
+            if len(self.players) >= MAX_RUNS or self.nbytes > MAX_BYTES:
+                self.notice = f"A lab holds {MAX_RUNS} runs or {MAX_BYTES >> 20} MB. Remove a run to make room."
+                return None
             used = {player.colour for player in self.players}
             player = Player(self._made, run, next(colour for colour in RUN_COLOURS if colour not in used))
             self._made += 1
@@ -195,7 +203,7 @@ class Lab:
                 self._worker.start()
 
     def close(self) -> None:
-        """Stop training for good."""
+        """Pause every run."""
         for player in list(self.players):
             self.pause(player.id)
 

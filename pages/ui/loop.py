@@ -42,7 +42,6 @@ def loop_parts(player: Player | None) -> list[dict[str, Any]]:
 def _numbers(run: Run) -> dict[str, tuple[str, str, list[float]]]:
     """Number, note and recent course of each part."""
     config, logs = run.config, run.logs
-    window = min(config.capacity, run.env_steps - logs.steps.first)
     state = run.learner
     lag = float(np.linalg.norm(state.online - state.target) / (np.linalg.norm(state.online) + 1e-12))
     drawn = {"uniform": f"{config.batch_size} drawn at random", "latest": f"newest {config.batch_size} only"}
@@ -53,12 +52,12 @@ def _numbers(run: Run) -> dict[str, tuple[str, str, list[float]]]:
     course = {name: recent[:, part.start].tolist() for name, part in logs.updates.slices.items()}
     numbers = {
         "environment": (f"episode {run.episode + 1}", minus(last), returns.tolist()),
-        "replay": (f"{window:,}", f"transitions kept, {drawn[config.replay]}", []),
+        "replay": (f"{run.replay_window:,}", f"transitions kept, {drawn[config.replay]}", []),
         "targets": (f"{lag:.1%}".replace("%", " %"), f"behind; move {config.tau:.3g} of the way per update", []),
     }
     if run.updates:
         loss, saturated = logs.updates.last("critic_loss"), logs.updates.last("saturation")
-        value = -logs.updates.last("actor_loss")
+        value = logs.updates.last("q_mean")
         numbers["critic"] = (f"loss {loss:.3g}", "of its last batch", course["critic_loss"])
         numbers["actor"] = (
             minus(f"Q {value:.4g}"),
@@ -67,7 +66,8 @@ def _numbers(run: Run) -> dict[str, tuple[str, str, list[float]]]:
         )
     else:
         wait = max(0, config.warmup_steps - run.env_steps)
-        numbers["critic"] = numbers["actor"] = ("waiting", f"learns in {wait} steps", [])
+        why = f"learns in {wait} steps" if config.updates_per_step else "no updates per step: learning is off"
+        numbers["critic"] = numbers["actor"] = ("waiting", why, [])
     return numbers
 
 

@@ -61,7 +61,7 @@ class Player:
 
     @property
     def steps_per_second(self) -> float:
-        """Env steps a second over the last two seconds; 0 while paused."""
+        """Env steps a second over the last two and a half seconds; 0 while paused."""
         if not self.playing or len(self._progress) < 2:
             return 0.0
         (began, first), (ended, last) = self._progress[0], self._progress[-1]

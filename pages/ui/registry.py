@@ -50,12 +50,13 @@ class Registry:
             ServerFullError: A new Lab is needed and there is no room.
         """
         deadline = time.monotonic() + HANDOVER_S
-        while token in self._entries and self._taken(self._entries[token], session):
+        while (entry := self._entries.get(token or "")) and self._taken(entry, session):
             if time.monotonic() > deadline:
                 token = None
                 break
             time.sleep(0.05)
         with self._lock:
+            self._drop_idle()
             entry = self._entries.get(token) if token else None
             if entry is None or self._taken(entry, session):
                 self._make_room()
@@ -74,6 +75,8 @@ class Registry:
         """
         with self._lock:
             entry = self._entries.setdefault(token, _Entry(lab, session))
+            lab.last_seen = time.monotonic()
+            self._drop_idle()
             if self._taken(entry, session):
                 return False
             entry.owner = session
@@ -81,7 +84,7 @@ class Registry:
 
     def playing(self) -> int:
         """How many Labs are training."""
-        return sum(entry.lab.playing for entry in list(self._entries.values()))
+        return sum(entry.lab.training for entry in list(self._entries.values()))
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -89,17 +92,24 @@ class Registry:
     def _taken(self, entry: _Entry, session: str) -> bool:
         return entry.owner != session and self._is_active(entry.owner)
 
+    def _drop_idle(self) -> None:
+        """Drop the Labs that nobody has looked at for `IDLE_S`."""
+        for token, entry in list(self._entries.items()):
+            if time.monotonic() - entry.lab.last_seen > IDLE_S:
+                self._drop(token)
+
     def _make_room(self) -> None:
-        """Drop idle Labs, then those without a browser, the longest unseen first, until the bounds allow one more."""
+        """Drop Labs without a browser, the longest unseen first, until the bounds allow one more."""
         total = sum(entry.lab.nbytes for entry in self._entries.values())
         for token, entry in sorted(self._entries.items(), key=lambda item: item[1].lab.last_seen):
-            idle = time.monotonic() - entry.lab.last_seen > IDLE_S
-            if idle or (self._is_full(total) and not self._is_active(entry.owner)):
+            if self._is_full(total) and not self._is_active(entry.owner):
                 total -= entry.lab.nbytes
-                entry.lab.close()
-                del self._entries[token]
+                self._drop(token)
         if self._is_full(total):
             raise ServerFullError(f"{len(self._entries)} labs are open, which is all this server has room for")
+
+    def _drop(self, token: str) -> None:
+        self._entries.pop(token).lab.close()
 
     def _is_full(self, total_bytes: int) -> bool:
         return len(self._entries) >= MAX_LABS or total_bytes > MAX_BYTES

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from ddpg_core.config import Config
+from ddpg_core.environment import reference_returns
+
 RUN_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, told apart by colour-blind readers; a run has one of these everywhere."""
 
@@ -59,10 +62,12 @@ def minus(text: str) -> str:
     return re.sub(r"-(?=\d)", "−", text)
 
 
-def verdict(mean_return: float, env_id: str) -> str:
-    """A word on whether a 10-episode mean return is good."""
-    if env_id != "Pendulum-v1":
+def verdict(mean_return: float, config: Config) -> str:
+    """A word on whether a 10-episode mean return is good; "" where no reference is known."""
+    if config.env_id == "MountainCarContinuous-v0":
         return "solved" if mean_return > 90 else "not solved yet"
+    if reference_returns(config) is None:
+        return ""
     for threshold, words in (
         (-200, "near optimal"),
         (-400, "swings up"),

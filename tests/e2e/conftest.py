@@ -28,7 +28,6 @@ FLAGS = [
 ]
 STREAMLIT_SAYS = (
     "Cannot send rerun backMessage when disconnected",  # its timers while a connection is down
-    "Failed to load resource",  # a deep link makes Streamlit probe /<page>/_stcore/… and get two 404s
     "requested does not seem to exist",  # its first visit ever, before st.navigation has named the pages
 )
 ROOT = Path(__file__).parents[2]
@@ -88,12 +87,13 @@ class Visitor:
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
         self.faults: list[str] = []
-        page.on("console", lambda message: self._hear(message.type, message.text))
+        page.on("console", lambda message: self._hear(message.type, message.text, message.location["url"]))
         page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
         page.on("request", lambda request: self._see(request.url))
 
-    def _hear(self, kind: str, text: str) -> None:
-        if kind == "error" and not any(known in text for known in STREAMLIT_SAYS):
+    def _hear(self, kind: str, text: str, source: str) -> None:
+        # A deep link makes Streamlit probe /<page>/_stcore/… and get two 404s.
+        if kind == "error" and "/_stcore/" not in source and not any(known in text for known in STREAMLIT_SAYS):
             self.faults.append(text)
 
     def _see(self, url: str) -> None:

@@ -149,7 +149,8 @@ def test_what_goes_on_inside_is_drawn_against_episodes(runs: dict[str, Run]) -> 
     (loss,) = by_title["Critic loss"]
     np.testing.assert_allclose(unpacked(loss["x"]["bdata"]), run.logs.updates.read("env_step") / 200, rtol=1e-6)
     np.testing.assert_array_equal(unpacked(loss["y"]["bdata"]), run.logs.updates.read("critic_loss"))
-    promised, realised = by_title["Promise and reality"]
+    mean, promised, realised = by_title["Q against realised return"]
+    np.testing.assert_array_equal(unpacked(mean["y"]["bdata"]), run.logs.updates.read("q_mean"))
     ends = (run.logs.episodes.read("first_step") + run.logs.episodes.read("length")) / 200
     np.testing.assert_array_equal(unpacked(promised["x"]["bdata"]), ends)
     np.testing.assert_allclose(unpacked(promised["y"]["bdata"]), run.logs.episodes.read("first_q"), rtol=1e-6)

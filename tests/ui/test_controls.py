@@ -232,4 +232,4 @@ def test_form_says_when_the_stage_is_full(lab: Lab) -> None:
     assert not at.exception
     assert not at.session_state["made"]
     assert len(lab.players) == MAX_RUNS
-    assert "Remove one" in lab.notice
+    assert "Remove a run" in lab.notice

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from ddpg_core.config import PRESETS
-from ddpg_core.recipe import Intervention
+from ddpg_core.recipe import Intervention, Recipe
 from pages.ui import lab as lab_module
 from pages.ui.lab import MAX_RUNS, FairLock, Lab
+from pages.ui.player import Player
 from pages.ui.theme import RUN_COLOURS
 from tests.helpers import IDLE, SMALL, assert_equal_logs, rerun
 from tests.ui.helpers import eventually, on_stage, poison, stopped, take_to
@@ -406,3 +407,26 @@ def test_a_run_at_its_last_step_is_over(lab: Lab, monkeypatch: pytest.MonkeyPatc
     assert player.over
     lab.step_update(player.id)
     assert player.run.env_steps == 10
+
+
+def test_many_threads_never_put_too_many_runs_on_the_stage(lab: Lab) -> None:
+    made: list[Player | None] = []
+    threads = [threading.Thread(target=lambda: made.append(lab.add(Recipe(IDLE)))) for _ in range(2 * MAX_RUNS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 2 * MAX_RUNS
+    assert len(lab.players) == len({player.colour for player in lab.players}) == MAX_RUNS
+
+
+def test_a_lab_of_many_runs_takes_no_more_of_the_machine_than_one_of_one(
+    make_lab: Callable[[], Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab_module, "_CORES", FairLock(1))
+    few, many = make_lab(), make_lab()
+    (lonely,) = [on_stage(few, IDLE, play=True)]
+    crowd = [on_stage(many, IDLE, seed, play=True) for seed in range(MAX_RUNS)]
+    take_to(few, lonely, 2500)
+    steps = sum(player.run.env_steps for player in crowd)
+    assert steps < 3 * lonely.run.env_steps

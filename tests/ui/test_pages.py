@@ -294,7 +294,7 @@ def test_pendulum_shows_the_newest_episode_until_another_is_chosen(
     film = component(at, "film")
     assert film["live"]
     assert film["clip"]["title"].endswith("episode 3")
-    at.select_slider(key=f"clip-{player.id}").set_value("1").run()
+    at.toggle(key="follow").set_value(False).run()
     film = component(at, "film")
     assert not film["live"]
     assert film["clip"]["title"].endswith("episode 1")
@@ -317,9 +317,13 @@ def test_pendulum_keeps_working_when_the_chosen_episode_is_no_longer_offered(
     player = on_stage(lab, IDLE)
     player.run.advance(episodes=3)
     at = visit("pendulum")
-    at.select_slider(key=f"clip-{player.id}").set_value("2").run()
+    at.toggle(key="follow").set_value(False).run()
+    at.number_input(key="film-episode").set_value(2).run()
+    assert component(at, "film")["clip"]["title"].endswith("episode 2")
     press(at, "reset")
     press(at, "step")
+    assert [hint.value for hint in at.info] == ["The log holds episodes 1 to 1: choose one of these."]
+    at.toggle(key="follow").set_value(True).run()
     assert component(at, "film")["clip"]["title"].endswith("episode 1")
 
 

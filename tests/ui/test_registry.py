@@ -80,6 +80,13 @@ def test_an_idle_lab_is_evicted_and_stops_training(browsers: Browsers) -> None:
     assert browsers.attach(token, "three")[1] is not lab
 
 
+def test_an_idle_lab_is_not_handed_back(browsers: Browsers) -> None:
+    token, lab = browsers.attach(None, "one")
+    browsers.remove("one")
+    lab.last_seen = time.monotonic() - registry_module.IDLE_S - 1
+    assert browsers.attach(token, "two")[1] is not lab
+
+
 def test_a_lab_that_somebody_looks_at_is_not_idle(browsers: Browsers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_module, "IDLE_S", 0.05)
     token, lab = browsers.attach(None, "one")
@@ -156,4 +163,9 @@ def test_registry_counts_the_labs_that_train(browsers: Browsers) -> None:
     players = [on_stage(lab, IDLE, play=True) for lab in labs[:2]]
     assert browsers.registry.playing() == 2
     labs[0].pause(players[0].id)
+    assert stopped(labs[0])
     assert browsers.registry.playing() == 1
+    labs[1]._lease_until = 0.0
+    assert stopped(labs[1])
+    assert labs[1].playing
+    assert browsers.registry.playing() == 0, "nobody looks at it any more"

@@ -8,7 +8,7 @@ const STYLE = `
 
 const plotly = url => (window.ddpgPlotly ??= new Promise((resolve, reject) => {
   const script = document.createElement('script')
-  Object.assign(script, {src: url, onload: () => resolve(window.Plotly), onerror: reject})
+  Object.assign(script, {src: url, onload: () => resolve(window.Plotly), onerror: () => { window.ddpgPlotly = null; reject(new Error('plotly.js did not load')) }})
   document.head.appendChild(script)
 }))
 

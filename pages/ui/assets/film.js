@@ -116,6 +116,10 @@ function drawTrace(state, trace, canvas) {
     i && !jump ? c.lineTo(x(i), y(v)) : c.moveTo(x(i), y(v))
   })
   c.stroke()
+  c.strokeStyle = state.film.mark
+  c.setLineDash([3, 3])
+  for (const mark of state.clip.marks) { c.beginPath(); c.moveTo(x(mark), 0); c.lineTo(x(mark), h); c.stroke() }
+  c.setLineDash([])
   const now = values[Math.min(Math.floor(state.time), values.length - 1)]
   c.strokeStyle = css(canvas, '--st-text-color')
   c.lineWidth = 1

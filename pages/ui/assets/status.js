@@ -5,7 +5,8 @@ const STYLE = `
 .status { display: flex; flex-wrap: wrap; gap: 4px 26px; align-items: baseline; font-family: var(--st-font);
   color: var(--st-text-color); font-variant-numeric: tabular-nums; padding: 2px 0 6px; min-height: 46px; }
 .item { display: flex; flex-direction: column; min-width: 86px; }
-.item.name { min-width: 150px; }
+.item.name { min-width: 150px; max-width: 100%; }
+.item.name span { white-space: normal; overflow-wrap: anywhere; max-width: 46ch; }
 .item b { font-size: 20px; font-weight: 600; line-height: 1.25; white-space: nowrap; }
 .item span { font-size: 12px; opacity: .72; white-space: nowrap; }
 .dot { display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 7px; }

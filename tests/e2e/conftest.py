@@ -164,9 +164,10 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visitor]]:
     """Makes visitors, each in a browser context of its own; fails the test if any saw an error in its console."""
     visitors: list[Visitor] = []
 
-    def make(url: str = server.url, **context: object) -> Visitor:
-        options = {"viewport": {"width": 1440, "height": 1000}, **context}
-        visitors.append(Visitor(browser.new_context(**options).new_page(), url))  # type: ignore[arg-type]
+    def make(url: str = server.url, beside: Visitor | None = None, **options: object) -> Visitor:
+        options = {"viewport": {"width": 1440, "height": 1000}, **options}
+        context = beside.page.context if beside else browser.new_context(**options)  # type: ignore[arg-type]
+        visitors.append(Visitor(context.new_page(), url))
         return visitors[-1]
 
     yield make

@@ -43,6 +43,24 @@ def test_zoom_survives_updates(visit: Visit) -> None:
     assert element.evaluate("el => el.isConnected"), "the chart was mounted anew"
 
 
+def test_a_legend_choice_survives_updates_and_stays_with_its_run(visit: Visit) -> None:
+    student = visit().open()
+    for preset in ("textbook", "fast"):
+        student.press(f"Train {preset}")
+        student.page.locator(".run.selected", has_text=preset).wait_for()
+    student.go_to("Train")
+    wait_until(lambda: student.points() >= 1, 20)
+    hidden = "el._fullData.filter(trace => trace.visible === 'legendonly').map(trace => trace.uid).sort()"
+    student.page.locator(".ddpg-chart").first.locator(".legendtoggle").last.click()
+    wait_until(lambda: student.chart(hidden) == ["1-mean", "1-points"])
+    drawn = int(str(student.chart("el.dataset.drawn")))
+    wait_until(lambda: int(str(student.chart("el.dataset.drawn"))) >= drawn + 3, 20)
+    assert student.chart(hidden) == ["1-mean", "1-points"]
+    student.page.locator(".run .cross").first.click()
+    wait_until(lambda: student.chart("el._fullData.length") == 2)
+    assert student.chart(hidden) == ["1-mean", "1-points"]
+
+
 def test_a_slider_acts_on_the_run_and_sticks_across_pages(visit: Visit) -> None:
     student = visit().open().start()
     student.go_to("Train")
@@ -89,13 +107,19 @@ def test_run_to_an_episode_stops_there(visit: Visit) -> None:
 def test_two_tabs_stay_apart_even_with_the_same_address(visit: Visit) -> None:
     one = visit().open().start()
     wait_until(lambda: "lab=" in one.page.url)
-    other = visit()
+    other = visit(beside=one)
     other.page.goto(one.page.url)
     other.page.get_by_role("button", name="Start training").wait_for(timeout=20_000)
     assert other.page.locator(".run").count() == 0
     wait_until(lambda: "lab=" in other.page.url and other.page.url != one.page.url)
+    other.start()
+    other.press("Pause")
+    wait_until(lambda: other.status("steps per second") == "paused")
+    other.press("Reset")
+    wait_until(lambda: other.env_steps() == 0)
     steps = one.env_steps()
     wait_until(lambda: one.env_steps() > steps)
+    assert other.env_steps() == 0
 
 
 def test_a_reload_brings_the_run_back(visit: Visit) -> None:
@@ -144,6 +168,24 @@ def test_a_deep_link_works_on_a_fresh_server(visit: Visit, fresh_server: Server,
     assert student.page.get_by_test_id("stException").count() == 0
 
 
+def test_the_film_appears_with_the_first_step_and_shows_any_episode_again(visit: Visit) -> None:
+    student = visit().open().start()
+    wait_until(lambda: int(student.status("episodes finished")) >= 3, 30)
+    student.press("Pause")
+    student.go_to("Pendulum")
+    student.page.locator(".film").wait_for(timeout=20_000)
+    student.page.get_by_text("Follow live").click()
+    episode = student.page.get_by_role("spinbutton", name="Episode", exact=True)
+    episode.fill("2")
+    episode.press("Enter")
+    wait_until(lambda: student.page.locator(".film .episode").inner_text() == "fast #0 · episode 2")
+    student.page.get_by_text("Follow live").click()
+    student.press("Reset")
+    student.page.get_by_text("No step has been taken yet").wait_for()
+    student.press("Play")
+    student.page.locator(".film").wait_for()
+
+
 def test_the_film_plays_pauses_and_scrubs(visit: Visit) -> None:
     student = visit().open("pendulum").start()
     film = student.page.locator(".film")
@@ -173,11 +215,23 @@ def test_dark_mode_reaches_the_charts(visit: Visit) -> None:
 
 
 def test_a_phone_does_not_scroll_sideways(visit: Visit) -> None:
-    student = visit(viewport={"width": 390, "height": 844}).open().start()
+    student = visit(viewport={"width": 390, "height": 844}).open("train").start()
+    for name in (
+        "Discount γ",
+        "Target rate τ",
+        "Actor learning rate αμ",
+        "Critic learning rate αQ",
+        "Weight penalty λ",
+    ):
+        slider = student.page.get_by_role("slider", name=name)
+        slider.focus()
+        slider.press("ArrowLeft")
+        student.page.wait_for_timeout(300)
     for title in ("home", "train", "pendulum"):
         student.page.goto(f"{student.url}/{'' if title == 'home' else title}?lab={student.page.url.split('lab=')[1]}")
         student.page.locator(".status").wait_for(timeout=20_000)
-        assert student.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        main = student.page.get_by_test_id("stMain")
+        assert main.evaluate("el => el.scrollWidth <= innerWidth")
 
 
 def test_the_loop_on_home_leads_to_the_pages(visit: Visit) -> None:

@@ -17,8 +17,11 @@ def learned(preset: str, seed: int, episodes: int) -> tuple[float, np.ndarray]:
     run = started(PRESETS[preset], seed)
     run.advance(episodes=episodes)
     assert run.divergence is None
-    mean = float(evaluate(run.act, run.config, 100, 0).returns.mean())
-    print(f"{preset} seed {seed}: {mean:.1f}")
+    result = evaluate(run.act, run.config, 100, 0)
+    mean = float(result.returns.mean())
+    assert result.regrets is not None
+    best = float((result.returns + result.regrets).mean())
+    print(f"{preset} seed {seed}: {mean:.1f}; near-optimal from the same starts: {best:.1f}")
     return mean, run.logs.episodes.read("episode_return")
 
 
@@ -27,12 +30,13 @@ def test_fast_preset_learns_the_swing_up_on_at_least_nine_of_ten_seeds() -> None
     assert sum(mean >= -180 for mean in means) >= 9, means
 
 
-def test_notebook_as_written_learns_slowly_and_not_on_every_seed() -> None:
-    """TensorFlow, three seeds: the first 60 episodes average −1116, −940 and −617."""
-    averages = [float(learned("notebook", seed, 60)[1].mean()) for seed in range(5)]
+def test_notebook_as_written_learns_late_and_unreliably() -> None:
+    """TensorFlow, three seeds: the first 60 episodes average −1116, −940 and −617, the agents end at −811, −672, −168."""
+    finals, returns = zip(*(learned("notebook", seed, 60) for seed in range(5)), strict=True)
+    averages = [float(episodes.mean()) for episodes in returns]
     print("notebook, first 60 episodes on average:", [round(average) for average in averages])
-    assert all(-1500 < average < -400 for average in averages), averages
-    assert max(averages) > -950, averages
+    assert -1150 < np.mean(averages) < -650, averages
+    assert -900 < np.mean(finals) < -200, finals
 
 
 def test_newest_transition_alone_teaches_nothing_from_scratch() -> None:

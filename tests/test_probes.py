@@ -5,7 +5,7 @@ import pytest
 
 import ddpg_core.probes
 from ddpg_core.config import Config
-from ddpg_core.environment import Physics, pendulum_step, start_states
+from ddpg_core.environment import Physics, pendulum_step, reference_returns, start_states
 from ddpg_core.metrics import evaluate_policy
 from ddpg_core.probes import optimal_oracle, optimal_returns
 from tests.helpers import CAR
@@ -93,3 +93,19 @@ def test_oracle_minds_the_physics_and_other_environments_have_none() -> None:
     assert heavy is not None
     assert light.mean() > heavy.mean() + 100
     assert optimal_returns(Config(**CAR), start_states(Config(**CAR), 3, 0)) is None
+
+
+def test_the_reference_returns_are_what_random_actions_and_the_oracle_get() -> None:
+    rng = np.random.default_rng(0)
+    starts = np.stack([rng.uniform(-np.pi, np.pi, 4000), rng.uniform(-1, 1, 4000)], axis=1)
+    random_return, optimal_return = reference_returns(Config()) or (0, 0)
+    best = optimal_returns(Config(), starts)
+    assert best is not None
+    assert best.mean() == pytest.approx(optimal_return, abs=4)
+    angle, velocity = starts.T
+    returns = np.zeros(len(starts))
+    for _ in range(200):
+        angle, velocity, reward = pendulum_step(angle, velocity, rng.uniform(-2, 2, len(starts)), Physics())
+        returns += reward
+    assert returns.mean() == pytest.approx(random_return, abs=15)
+    assert reference_returns(Config(gravity=9.0)) is None

@@ -31,7 +31,7 @@ def test_fast_preset_learns_the_swing_up_on_at_least_nine_of_ten_seeds() -> None
 
 
 def test_notebook_as_written_learns_late_and_unreliably() -> None:
-    """TensorFlow, three seeds: the first 60 episodes average −1116, −940 and −617, the agents end at −811, −672, −168."""
+    """In TensorFlow three seeds average −1116, −940, −617 over 60 episodes and end at −811, −672, −168."""
     finals, returns = zip(*(learned("notebook", seed, 60) for seed in range(5)), strict=True)
     averages = [float(episodes.mean()) for episodes in returns]
     print("notebook, first 60 episodes on average:", [round(average) for average in averages])

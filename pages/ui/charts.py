@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -73,89 +73,81 @@ def _time_shown(curve: Curve) -> float:
     return grown(max(curve.first_episode + len(curve.returns) + 1, FIRST_TIME_SHOWN), 20)
 
 
+class Line(NamedTuple):
+    """One line of a panel: a column of the update or the episode log, in the colour of its role."""
+
+    column: str
+    role: str
+    name: str
+
+
+class Panel(NamedTuple):
+    """One of the small charts of what goes on inside a run; `axis` refines its y axis."""
+
+    title: str
+    y_title: str
+    lines: tuple[Line, ...]
+    axis: Mapping[str, Any] = {}
+
+
+_LOG_AXIS: Final = {"type": "log", "exponentformat": "power", "nticks": 5}
+_FROM_ZERO: Final = {"rangemode": "tozero"}
+PANELS: Final = (
+    Panel("Critic loss", "(y − Q)² + λ·½Σw²", (Line("critic_loss", "critic", "critic loss"),), _LOG_AXIS),
+    Panel("Actor loss", "−Q(s, μ(s)) + λ·½Σw²", (Line("actor_loss", "actor", "actor loss"),)),
+    Panel(
+        "Q against realised return",
+        "discounted return",
+        (
+            Line("q_mean", "critic_target", "mean Q"),
+            Line("first_q", "critic", "Q at start"),
+            Line("discounted_return", "environment", "realised Σγᵗr"),
+        ),
+    ),
+    Panel(
+        "Mean Q and its target",
+        "Q",
+        (Line("q_mean", "critic", "Q of the batch"), Line("target_mean", "critic_target", "target y")),
+    ),
+    Panel("TD error", "mean |y − Q|", (Line("td_error_abs", "critic", "mean |TD error|"),), _FROM_ZERO),
+    Panel(
+        "Gradient norms",
+        "‖∇‖",
+        (Line("critic_grad_norm", "critic", "critic"), Line("actor_grad_norm", "actor", "actor")),
+        _LOG_AXIS,
+    ),
+    Panel("Noise scale", "× range of the noise", (Line("noise_scale", "noise", "noise scale"),), _FROM_ZERO),
+    Panel(
+        "Actor saturation",
+        "share of the batch",
+        (Line("saturation", "actor", "outputs beyond ±0.99"),),
+        {"range": [0, 1], "tickformat": ".0%"},
+    ),
+)
+
+
 def inside_charts(curve: Curve) -> list[Figure]:
-    """What goes on inside one run: losses, Q against realised return, TD error, gradients, noise, saturation."""
-    updates, times = curve.updates, curve.update_times
+    """What goes on inside one run, a chart a panel: of updates as they were made, of episodes at their end."""
+    return [_small(panel, curve) for panel in PANELS]
+
+
+def _small(panel: Panel, curve: Curve) -> Figure:
+    details = layout(
+        panel.title, "episode", panel.y_title, xaxis={"range": [0, _time_shown(curve)]}, yaxis=dict(panel.axis)
+    )
+    if len(panel.lines) > 1:
+        details["showlegend"] = True
+        details["legend"] = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
+        details["legend"]["font"] = {"size": 11}
+    _mark(details, curve, with_text=False)
     ends = curve.first_episode + 1 + np.arange(len(curve.returns))
-    episodes = curve.episodes
-
-    def of_updates(column: str, role: str, name: str) -> Figure:
-        return _line(times, updates.get(column, times), role, name)
-
-    def of_episodes(column: str, role: str, name: str) -> Figure:
-        return _line(ends, episodes[column], role, name)
-
-    charts: list[tuple[str, str, list[Figure], dict[str, Any]]] = [
-        (
-            "Critic loss",
-            "(y − Q)² + λ·½Σw²",
-            [of_updates("critic_loss", "critic", "critic loss")],
-            {"yaxis": {"type": "log", "exponentformat": "power", "nticks": 5}},
-        ),
-        (
-            "Actor loss",
-            "−Q(s, μ(s)) + λ·½Σw²",
-            [of_updates("actor_loss", "actor", "actor loss")],
-            {},
-        ),
-        (
-            "Q against realised return",
-            "discounted return",
-            [
-                of_updates("q_mean", "critic_target", "mean Q"),
-                of_episodes("first_q", "critic", "Q at start"),
-                of_episodes("discounted_return", "environment", "realised Σγᵗr"),
-            ],
-            {},
-        ),
-        (
-            "Mean Q and its target",
-            "Q",
-            [
-                of_updates("q_mean", "critic", "Q of the batch"),
-                of_updates("target_mean", "critic_target", "target y"),
-            ],
-            {},
-        ),
-        (
-            "TD error",
-            "mean |y − Q|",
-            [of_updates("td_error_abs", "critic", "mean |TD error|")],
-            {"yaxis": {"rangemode": "tozero"}},
-        ),
-        (
-            "Gradient norms",
-            "‖∇‖",
-            [
-                of_updates("critic_grad_norm", "critic", "critic"),
-                of_updates("actor_grad_norm", "actor", "actor"),
-            ],
-            {"yaxis": {"type": "log", "exponentformat": "power", "nticks": 5}},
-        ),
-        (
-            "Noise scale",
-            "× range of the noise",
-            [of_episodes("noise_scale", "noise", "noise scale")],
-            {"yaxis": {"rangemode": "tozero"}},
-        ),
-        (
-            "Actor saturation",
-            "share of the batch",
-            [of_updates("saturation", "actor", "outputs beyond ±0.99")],
-            {"yaxis": {"range": [0, 1], "tickformat": ".0%"}},
-        ),
-    ]
-    return [_small(title, y_title, data, details, curve) for title, y_title, data, details in charts]
-
-
-def _small(title: str, y_title: str, data: list[Figure], details: dict[str, Any], curve: Curve) -> Figure:
-    figure_layout = layout(title, "episode", y_title, xaxis={"range": [0, _time_shown(curve)]}, **details)
-    if len(data) > 1:
-        figure_layout["showlegend"] = True
-        figure_layout["legend"] = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
-        figure_layout["legend"]["font"] = {"size": 11}
-    _mark(figure_layout, curve, with_text=False)
-    return {"data": data, "layout": figure_layout}
+    data = []
+    for column, role, name in panel.lines:
+        if column in curve.episodes:
+            data.append(_line(ends, curve.episodes[column], role, name))
+        else:
+            data.append(_line(curve.update_times, curve.updates.get(column, curve.update_times), role, name))
+    return {"data": data, "layout": details}
 
 
 def _line(x: Array, y: Array, role: str, name: str) -> Figure:

@@ -23,7 +23,7 @@ _CSS = """
 [data-testid="stMainBlockContainer"] { padding: 4.2rem 2.2rem 3rem; max-width: 1500px; }
 [data-testid="stSidebarUserContent"] { padding-top: .2rem; }
 .st-key-page-head { gap: 0; }
-.st-key-page-head h1 { padding: 0 0 .15rem; }
+.st-key-page-head h1 { padding-top: 0; }
 .st-key-page-head [data-testid="stCaptionContainer"] { font-size: 1.05rem; }
 .st-key-transport { margin-bottom: -.4rem; }
 @media (max-width: 640px) {

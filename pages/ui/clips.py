@@ -18,6 +18,7 @@ from pages.ui.live import floats
 from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import ROLES, minus
 
+SETTLES_S: Final = 0.7
 FRAMES_A_CLIP: Final = 40
 FRAME_SIZE_PX: Final = (360, 240)
 SHEET_SHARE: Final = 0.94
@@ -70,7 +71,9 @@ def newest(lab: Lab, player: Player) -> int | None:
         speed is not None and speed <= ENVIRONMENTS[player.run.config.env_id].steps_per_second
     )
     going_on = player.run.episode
-    if going_on in episodes and (follow or len(episodes) == 1):
+    # A new episode is shown a refresh late, so that the film gets the last steps of the one before.
+    settled = not player.playing or player.run.episode_steps > SETTLES_S * (speed or 0)
+    if going_on in episodes and ((follow and settled) or len(episodes) == 1):
         return going_on
     return going_on - 1
 

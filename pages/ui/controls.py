@@ -32,22 +32,21 @@ def _live_widget(lab: Lab, player: Player, name: str) -> None:
     def apply() -> None:
         lab.intervene(player.id, {name: st.session_state[key]})
 
-    _widget(name, key, apply)
+    _widget(name, key, st.session_state[key], on_change=apply)
 
 
-def _widget(name: str, key: str, on_change: Any = None) -> Any:
-    """The widget that fits the setting; its value is `st.session_state[key]`."""
+def _widget(name: str, key: str, current: Any, **details: Any) -> Any:
+    """The widget that fits the setting; `details` go to it, and `current` must be among what it offers."""
     setting, default = SETTINGS[name], FIELDS[name].default
-    common: dict[str, Any] = {"label": _label(setting), "key": key, "help": _help(setting), "on_change": on_change}
+    common: dict[str, Any] = {"label": _label(setting), "key": key, "help": _help(setting), **details}
     if isinstance(default, bool):
         return st.toggle(**common)
     if isinstance(default, str):
         return st.selectbox(options=list(setting.choices), **common)
     if setting.log:
-        options = log_options(name, st.session_state[key])
-        return st.select_slider(options=options, format_func=format_value, **common)
+        return st.select_slider(options=log_options(name, current), format_func=format_value, **common)
     step: float = 1 if isinstance(default, int) else setting.step
-    low = min(setting.low + step, st.session_state[key]) if setting.low_open else setting.low
+    low = min(setting.low + step, current) if setting.low_open else setting.low
     bounds = (int(low), int(setting.high)) if isinstance(default, int) else (low, setting.high)
     return st.slider(
         min_value=bounds[0], max_value=bounds[1], step=step, format="%d" if step == 1 else "%.4g", **common
@@ -84,6 +83,7 @@ def new_run_form(lab: Lab) -> bool:
     start = st.selectbox("Start from", [*PRESETS, *([own] if selected else [])], key="new-start")
     base: Config = selected.run.config if start == own and selected else PRESETS.get(start, Config())
     origin = f"run-{selected.id}" if start == own and selected else start
+    problem = st.container()
     with st.form("new-run", border=False):
         seed = st.number_input("Seed", 0, 2**32 - 1, lab.next_seed(base), help="Same seed, same run, bit for bit.")
         changes: dict[str, Any] = {}
@@ -94,8 +94,9 @@ def new_run_form(lab: Lab) -> bool:
             if name == "hidden":
                 changes[name] = st.text_input(_label(setting), format_value(base.hidden), key=key, help=setting.help)
                 continue
-            st.session_state.setdefault(key, getattr(base, name))
-            changes[name] = _widget(name, key)
+            value = getattr(base, name)
+            start_at = {"index": list(setting.choices).index(value)} if setting.choices else {"value": value}
+            changes[name] = _widget(name, key, value, **start_at)
         made = st.form_submit_button("Train this run", type="primary", width="stretch")
     if not made:
         return False
@@ -103,7 +104,7 @@ def new_run_form(lab: Lab) -> bool:
         changes["hidden"] = parse_value("hidden", changes["hidden"])
         recipe = Recipe(base.changed(changes), int(seed))
     except ValueError as error:
-        st.error(str(error))
+        problem.error(str(error))
         return False
     return lab.add(recipe, play=True) is not None
 

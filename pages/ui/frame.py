@@ -26,9 +26,12 @@ _CSS = """
 .st-key-page-head h1 { padding-top: 0; }
 .st-key-page-head [data-testid="stCaptionContainer"] { font-size: 1.05rem; }
 .st-key-transport { margin-bottom: -.4rem; }
+@media (min-width: 1100px) { .st-key-transport { flex-wrap: nowrap; } }
+.st-key-play button, .st-key-pause button { min-width: 6.2rem; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 2rem; }
   .st-key-transport { gap: .45rem; }
+  .st-key-play button, .st-key-pause button { min-width: 0; }
   .st-key-transport .stButton [data-testid="stMarkdownContainer"] {
     position: absolute; clip-path: inset(50%); width: 1px; height: 1px;
   }

@@ -51,7 +51,9 @@ def test_a_legend_choice_survives_updates_and_stays_with_its_run(visit: Visit) -
     student.go_to("Train")
     wait_until(lambda: student.points() >= 1, 20)
     hidden = "el._fullData.filter(trace => trace.visible === 'legendonly').map(trace => trace.uid).sort()"
-    student.page.locator(".ddpg-chart").first.locator(".legendtoggle").last.click()
+    entries = student.page.locator(".ddpg-chart").first.locator(".legendtoggle")
+    wait_until(lambda: entries.count() == 2, 20)
+    entries.last.click()
     wait_until(lambda: student.chart(hidden) == ["1-mean", "1-points"])
     drawn = int(str(student.chart("el.dataset.drawn")))
     wait_until(lambda: int(str(student.chart("el.dataset.drawn"))) >= drawn + 3, 20)
@@ -166,6 +168,18 @@ def test_a_deep_link_works_on_a_fresh_server(visit: Visit, fresh_server: Server,
     hero = {"home": ".loop", "train": ".ddpg-chart", "pendulum": ".film"}[page]
     student.page.locator(hero).first.wait_for(timeout=20_000)
     assert student.page.get_by_test_id("stException").count() == 0
+
+
+def test_a_new_run_starts_from_the_presets_physics(visit: Visit) -> None:
+    student = visit().open().start()
+    student.press("Pause")
+    student.page.get_by_role("button", name="Play", exact=True).wait_for()
+    student.press("New run")
+    for name, value in (("Gravity g (m/s²)", "10"), ("Pole mass m (kg)", "1"), ("Pole length l (m)", "1")):
+        assert student.page.get_by_role("slider", name=name).get_attribute("aria-valuetext") == value
+    student.press("Train this run")
+    student.page.locator(".run.selected", has_text="fast #1").wait_for()
+    assert student.page.locator(".run.selected .difference").inner_text() == ""
 
 
 def test_the_film_appears_with_the_first_step_and_shows_any_episode_again(visit: Visit) -> None:

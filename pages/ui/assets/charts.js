@@ -38,16 +38,25 @@ async function draw(root) {
     for (let again = true; again && root.isConnected;) {
       again = false
       for (const cell of root.children) {
-        if (!cell.next || !cell.seen) continue
+        if (!cell.next || !cell.seen || cell.held) continue
         const figure = cell.next
         cell.next = null
         again = true
         await Plotly.react(cell, figure.data, themed(cell, figure.layout),
-          {responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d', 'autoScale2d']})
+          {responsive: true, displaylogo: false, showSendToCloud: false, displayModeBar: matchMedia('(hover: none)').matches ? false : 'hover',
+           modeBarButtonsToRemove: ['lasso2d', 'select2d', 'autoScale2d', 'sendChartToCloud']})
         cell.dataset.drawn = Number(cell.dataset.drawn ?? 0) + 1
       }
     }
   } finally { root.busy = false }
+}
+
+// A redraw under the pointer would swallow a click on the legend or break a zoom: wait until the gesture is over.
+function hold(cell, root) {
+  cell.addEventListener('pointerdown', () => {
+    cell.held = true
+    addEventListener('pointerup', () => setTimeout(() => { cell.held = false; draw(root) }, 400), {once: true})
+  }, true)
 }
 
 export default function ({data, parentElement}) {
@@ -68,6 +77,7 @@ export default function ({data, parentElement}) {
       cell = root.appendChild(document.createElement('div'))
       cell.className = 'ddpg-chart'
       root.watch.observe(cell)
+      hold(cell, root)
     }
     const content = JSON.stringify(figure)
     if (cell.content === content && cell.theme === theme) return

@@ -15,7 +15,7 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); border-radius
 .numbers { display: flex; justify-content: space-between; align-items: end; font-size: 13px; gap: 8px;
   font-variant-numeric: tabular-nums; }
 .numbers span:first-child { white-space: pre-line; line-height: 1.35; }
-svg { width: 74px; height: 30px; overflow: visible; flex: none; }
+svg { width: 62px; height: 30px; overflow: visible; flex: none; }
 path { fill: none; stroke: var(--run); stroke-width: 1.8; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
 .tools { position: absolute; top: 5px; right: 5px; display: flex; gap: 2px; }
 .tools button { width: 25px; height: 25px; text-align: center; border-radius: 6px; font-size: 15px; line-height: 25px; opacity: .8; }
@@ -48,7 +48,7 @@ export default function ({data, parentElement, setTriggerValue}) {
     find('b').textContent = run.label
     find('.difference').textContent = run.difference
     find('.numbers span').textContent = `${run.state}\n${run.result}`
-    find('.numbers path').setAttribute('d', spark(run.curve, 74))
+    find('.numbers path').setAttribute('d', spark(run.curve, 62))
     find('.pick').setAttribute('aria-pressed', run.selected)
     find('.pick').onclick = () => setTriggerValue('action', {kind: 'select', id: run.id})
     const toggle = find('.toggle'), kind = run.playing ? 'pause' : 'play'

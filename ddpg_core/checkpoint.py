@@ -22,7 +22,7 @@ from ddpg_core.logs import Logs
 from ddpg_core.recipe import Recipe
 from ddpg_core.run import Divergence, Run, Snapshot
 
-FORMAT: Final = "ddpg-lab checkpoint 1"
+FORMAT: Final = "ddpg-lab checkpoint 2"
 MAX_BYTES: Final = 1 << 30
 _FOREIGN: Final = (
     SafetensorError,

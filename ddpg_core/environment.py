@@ -101,6 +101,11 @@ class Environment:
         obs, reward, terminated, truncated, _ = self._env.step(action)
         return Transition(np.asarray(obs, dtype=np.float32), float(reward), bool(terminated), bool(truncated))
 
+    def action_scale(self, config: Config) -> Array:
+        """What the actor's outputs are multiplied by under `config` [A] float32, in the environment's units."""
+        span = self.action_high - self.action_low
+        return np.asarray(span if config.action_scale == "full" else span / 2, np.float32)
+
     def state(self) -> Array:
         """A copy of the simulator's own state, as `reset(start=…)` takes it."""
         return np.array(self._raw.state)

@@ -1,6 +1,6 @@
 """The three append-only tables of a run, in bounded memory. Everything shown or exported is computed from them.
 
-What they cost: a step of the pendulum takes 48 bytes, an update 36, an episode 64. A million steps with one update
+What they cost: a step of the pendulum takes 48 bytes, an update 36, an episode 72. A million steps with one update
 each would be 84 MB, so a table keeps its newest rows only: the newest `KEPT_ROWS` (131,072) of steps and of updates
 (11 MB in all), or `capacity` steps where the replay window is larger (a capacity of a million: 48 MB); and the
 newest `KEPT_EPISODES`. Row numbers never change: row `i` stays row `i` when older ones are dropped.
@@ -124,6 +124,7 @@ EPISODE_COLUMNS: Final = (
     "first_q",
     "noise_scale",
     "updates",
+    "window_first",
 )
 
 
@@ -134,7 +135,8 @@ class Logs:
               Actions and noise in the environment's units; policy_action + noise is the action before clipping.
     updates   env_step (0-based, the step it followed) and `STATISTICS`.
     episodes  `EPISODE_COLUMNS`: first_step (0-based), length in steps, return, terminated, discounted return from
-              the first step, the critic's Q of the first step, noise scale, number of updates made by its end.
+              the first step, the critic's Q of the first step, noise scale, number of updates made by its end, and the
+              step row at which the replay window then began.
     """
 
     def __init__(self, obs_size: int, action_size: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ddpg_core.config import Config
 from ddpg_core.environment import Array, Environment
 from ddpg_core.learner import Batch, LearnerState, make_engine, resolve_engine
 from ddpg_core.logs import Logs
@@ -48,21 +49,29 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Moment:
-    """A run as it was at the start of `episode`: parameters of the networks then, and where its logs end.
+    """A run as it was when `episode` episodes were finished: everything shown is a function of this and the logs.
 
     Attributes:
         episode: Episodes finished by then.
         env_steps, updates: Rows of the step and update logs by then.
+        window_first: The step row at which the replay window begins.
+        config: The settings in force.
+        weights_of: The episode at whose start the parameters were kept: `episode`, or the nearest kept one before.
         actor, critic, actor_target, critic_target: Flat parameter vectors, copies.
+        action_scale: What the actor's outputs are multiplied by [A] float32, in the environment's units.
     """
 
     episode: int
     env_steps: int
     updates: int
+    window_first: int
+    config: Config
+    weights_of: int
     actor: Array
     critic: Array
     actor_target: Array
     critic_target: Array
+    action_scale: Array
 
 
 class Run:
@@ -227,24 +236,45 @@ class Run:
 
     # --- the past -------------------------------------------------------------------------------------------------
 
-    def at(self, episode: int) -> Moment:
-        """The run at the start of `episode`, or of the nearest earlier episode of which a snapshot is kept.
+    def at(self, episode: int | None = None) -> Moment:
+        """The run when `episode` episodes were finished, or now.
+
+        Weights are those kept at the start of that episode, or of the nearest earlier one of which they are kept.
 
         Raises:
-            ValueError: `episode` is negative or lies beyond the log.
+            ValueError: `episode` is negative, lies beyond the log, or is no longer in it.
         """
+        if episode is None:
+            return self._moment(self.episode, self.env_steps, self.updates, self._window_first, self.config)
         kept = self._snapshot_before(episode)
-        state = LearnerState(self.learner.actor_net, self.learner.critic_net)
-        state.vector[:] = kept.learner
-        return Moment(
-            kept.episode,
-            kept.totals[0],
-            kept.totals[1],
-            state.actor,
-            state.critic,
-            state.actor_target,
-            state.critic_target,
+        if not episode:
+            return self._moment(0, 0, 0, 0, self.recipe.config, kept)
+        episodes = self.logs.episodes
+        if episode <= episodes.first:
+            raise ValueError(f"episode must be at least {episodes.first + 1}, the oldest in the log, got {episode}")
+        first_step, length, updates, window_first = (
+            int(episodes.read(name, episode - 1, episode)[0])
+            for name in ("first_step", "length", "updates", "window_first")
         )
+        env_steps = first_step + length
+        config = self.recipe.until(env_steps).config_at(env_steps)
+        return self._moment(episode, env_steps, updates, window_first, config, kept)
+
+    def _moment(
+        self,
+        episode: int,
+        env_steps: int,
+        updates: int,
+        window_first: int,
+        config: Config,
+        kept: Snapshot | None = None,
+    ) -> Moment:
+        state = LearnerState(self.learner.actor_net, self.learner.critic_net)
+        state.vector[:] = kept.learner if kept else self.learner.vector
+        weights_of = kept.episode if kept else episode
+        networks = (state.actor, state.critic, state.actor_target, state.critic_target)
+        scale = self.env.action_scale(config)
+        return Moment(episode, env_steps, updates, window_first, config, weights_of, *networks, scale)
 
     def branch(self, episode: int | None = None, changes: Mapping[str, Any] | None = None) -> Run:
         """A new run that shares this one's past and goes its own way from there.
@@ -380,6 +410,7 @@ class Run:
             self._first_q,
             self.config.noise_scale * self.config.noise_decay**self.episode,
             self.updates,
+            self._window_first,
         )
         if self.divergence is None and not np.isfinite(self.learner.vector).all():
             self._diverge(self._likely_cause())
@@ -389,8 +420,7 @@ class Run:
         """What is derived from config and episode and read at each step."""
         low, high = self.env.action_low, self.env.action_high
         self._noise_amplitude = noise_amplitude(self.config, self.episode, low, high)
-        span = high - low
-        self._action_scale = np.asarray(span if self.config.action_scale == "full" else span / 2, np.float32)
+        self._action_scale = self.env.action_scale(self.config)
         self.logs.steps.raise_bound(self.config.capacity)
 
     def _apply_due_interventions(self) -> None:

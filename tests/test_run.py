@@ -213,6 +213,23 @@ def test_past_episode_shows_the_weights_of_that_time() -> None:
         assert np.isfinite(run.at(episode).actor).all()
 
 
+def test_past_episode_shows_the_settings_and_the_window_of_that_time() -> None:
+    run, then = started(SMALL.changed({"capacity": 250})), {}
+    for episode, changes in enumerate([{"capacity": 100}, {"gamma": 0.9}, {"capacity": 400}]):
+        run.advance(episodes=1)
+        then[episode + 1] = run.at()
+        run.intervene(changes)
+        run.advance(steps=7)
+    for episode, live in then.items():
+        past = run.at(episode)
+        assert (past.env_steps, past.updates, past.window_first) == (live.env_steps, live.updates, live.window_first)
+        assert past.config == live.config
+        np.testing.assert_array_equal(past.action_scale, live.action_scale)
+    assert run.at(0).config == run.recipe.config
+    assert [run.at(episode).window_first for episode in (1, 2, 3)] == [0, 300, 500]
+    assert run.at().config == run.config
+
+
 def test_snapshots_are_thinned_evenly_within_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     run = started(IDLE.changed(CAR))
     size = run.learner.vector.nbytes
@@ -228,8 +245,9 @@ def test_snapshots_are_thinned_evenly_within_their_memory(monkeypatch: pytest.Mo
         end_episode(run)
         end_episode(again)
     assert [snapshot.episode for snapshot in again.snapshots] == [snapshot.episode for snapshot in run.snapshots]
-    assert run.at(37).episode == 32
-    assert run.at(0).episode == 0
+    assert (run.at(37).episode, run.at(37).weights_of) == (37, 32)
+    assert (run.at(0).episode, run.at(0).weights_of) == (0, 0)
+    assert (run.at().episode, run.at().weights_of) == (78, 78)
 
 
 def end_episode(run: Run) -> None:

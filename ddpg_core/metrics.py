@@ -94,7 +94,7 @@ class Evaluation:
 
 def evaluate(policy: Callable[[Array], Array], config: Config, episodes: int, seed: int) -> Evaluation:
     """Deterministic evaluation of `policy` on the fixed starts of `seed`, with regret where an oracle exists."""
-    from ddpg_core.probes import optimal_returns
+    from ddpg_core.oracle import optimal_returns
 
     starts = start_states(config, episodes, seed)
     returns = evaluate_policy(policy, config, starts)

@@ -9,6 +9,7 @@ import torch
 
 from ddpg_core.config import PRESETS, Config
 from ddpg_core.learner import STATISTICS, Batch, LearnerState, make_engine
+from ddpg_core.learner.torch_engine import TorchEngine
 from ddpg_core.networks import MLP
 from tests.helpers import Run, started
 from tests.test_networks import as_modules
@@ -95,6 +96,52 @@ def test_second_adam_step_follows_kingma_and_ba() -> None:
     np.testing.assert_allclose(state.moment2[7:], 0.999 * moment2 + 0.001 * grad**2, rtol=1e-4)
     step = CRITIC_LR * (state.moment1[7:] / (1 - 0.9**2)) / (np.sqrt(state.moment2[7:] / (1 - 0.999**2)) + 1e-8)
     np.testing.assert_allclose(state.critic, before - step, atol=1e-6)
+
+
+@pytest.mark.parametrize("substep", ["targets", "critic", "actor", "polyak", "statistics"])
+def test_substep_changes_only_what_it_is_named_after(substep: str) -> None:
+    state = pencil_and_paper()
+    engine, critic = TorchEngine(state), slice(len(ACTOR), None)
+    transitions, scale = engine.begin(BATCH, SCALE)
+    parts = {"critic": state.critic, "actor": state.actor, "targets": state.target}
+    moments = {"critic": state.moment2[critic], "actor": state.moment2[: critic.start]}
+    before = {name: part.copy() for name, part in parts.items()}
+    targets = engine.targets(transitions, scale, SETTINGS)
+    changed: set[str] = set()
+    if substep in ("critic", "statistics"):
+        critic_step = engine.critic_step(transitions, targets.y, CRITIC_LR, SETTINGS.l2)
+        changed |= {"critic"}
+    if substep in ("actor", "statistics"):
+        actor_step = engine.actor_step(transitions, scale, ACTOR_LR, SETTINGS.l2)
+        changed |= {"actor"}
+    if substep == "polyak":
+        engine.polyak_step(SETTINGS.tau)
+        changed |= {"targets"}
+    if substep == "statistics":
+        engine.statistics(targets, critic_step, actor_step)
+    assert {name for name, part in parts.items() if not np.array_equal(part, before[name])} == changed
+    assert {name for name, part in moments.items() if part.any()} == changed - {"targets"}
+    assert state.updates == 1
+
+
+def test_substeps_show_their_hand_computed_numbers() -> None:
+    state = pencil_and_paper()
+    engine = TorchEngine(state)
+    transitions, scale = engine.begin(BATCH, SCALE)
+    targets = engine.targets(transitions, scale, SETTINGS)
+    np.testing.assert_allclose(targets.next_action, np.full((1, 2), 2 * np.tanh(0.5)), rtol=1e-6)
+    np.testing.assert_allclose(targets.next_q, [2 + 4 * np.tanh(0.5), 1 + 4 * np.tanh(0.5)], rtol=1e-6)
+    np.testing.assert_allclose(targets.y, [Y1[True], -1], rtol=1e-6)
+    critic = engine.critic_step(transitions, targets.y, CRITIC_LR, SETTINGS.l2)
+    np.testing.assert_allclose(critic.q.detach(), [3.6, 7.1], rtol=1e-6)
+    np.testing.assert_allclose(critic.td_error.detach(), [Y1[True] - 3.6, -8.1], rtol=1e-6)
+    np.testing.assert_allclose(critic.objective.grad, CRITIC_GRAD[True], rtol=1e-5)
+    assert critic.objective.penalty.item() == pytest.approx(0.1 * 0.5 * (1 + 1 + 4 + 9))
+    actor = engine.actor_step(transitions, scale, ACTOR_LR, SETTINGS.l2)
+    np.testing.assert_allclose(actor.policy.q.detach(), [4.697833732, 8.399078275], rtol=1e-6)
+    np.testing.assert_allclose(actor.policy.action.detach(), 2 * np.tanh([[0.5, 1]]), rtol=1e-6)
+    np.testing.assert_allclose(actor.objective.grad, ACTOR_GRAD, rtol=1e-5, atol=1e-7)
+    assert actor.objective.penalty.item() == pytest.approx(0.1 * 0.5 * (1 + 1 + 0.25 + 1))
 
 
 def test_terminal_transition_does_not_bootstrap() -> None:

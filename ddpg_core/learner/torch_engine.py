@@ -6,7 +6,7 @@ Features come first in here, [O, B] and not [B, O]: BLAS multiplies layers this 
 from __future__ import annotations
 
 import itertools
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -24,8 +24,60 @@ ADAM_EPSILON: Final = 1e-8
 torch.set_num_threads(1)
 
 
+class Transitions(NamedTuple):
+    """A `Batch` as tensors, features first: obs [O, B], action [A, B], reward [B], next_obs [O, B], terminal [B]."""
+
+    obs: Tensor
+    action: Tensor
+    reward: Tensor
+    next_obs: Tensor
+    terminal: Tensor
+
+
+class Targets(NamedTuple):
+    """The target actor's actions as they enter the target critic [A, B], its values of them [B], and y [B]."""
+
+    next_action: Tensor
+    next_q: Tensor
+    y: Tensor
+
+
+class Objective(NamedTuple):
+    """A loss with its weight penalty, the penalty alone, and the loss's gradient, flat like the parameters."""
+
+    loss: Tensor
+    penalty: Tensor
+    grad: Tensor
+
+
+class CriticStep(NamedTuple):
+    """Q(s, a) [B] and y − Q(s, a) [B] before the step, and what it descended."""
+
+    q: Tensor
+    td_error: Tensor
+    objective: Objective
+
+
+class Policy(NamedTuple):
+    """The actor's outputs in [−1, 1] [A, B], these as actions [A, B], and the critic's values of them [B]."""
+
+    squashed: Tensor
+    action: Tensor
+    q: Tensor
+
+
+class ActorStep(NamedTuple):
+    """The policy before the step, and what it descended."""
+
+    policy: Policy
+    objective: Objective
+
+
 class TorchEngine:
     """DDPG's update, Lillicrap et al. 2016, algorithm 1.
+
+    `update` makes the sub-steps `begin`, `targets`, `critic_step`, `actor_step`, `polyak_step` and `statistics` one
+    after the other; whoever wants to look in between (`ddpg_core.microscope`) makes them itself in that order.
 
     Args:
         state: Parameters and moments, updated in place.
@@ -47,60 +99,89 @@ class TorchEngine:
         self._actor_part, self._critic_part = slice(len(state.actor)), slice(len(state.actor), None)
 
     def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
-        """See `Engine.update`."""
-        obs, action, reward, next_obs, terminal = (torch.from_numpy(x.T) for x in batch)  # [O, B] [A, B] [B] [O, B] [B]
-        scale = torch.from_numpy(action_scale[:, None])  # [A, 1]
+        """See `Engine.update`: the paper's sub-steps in the paper's order."""
+        transitions, scale = self.begin(batch, action_scale)
+        targets = self.targets(transitions, scale, config)
+        critic = self.critic_step(transitions, targets.y, critic_lr, config.l2)
+        actor = self.actor_step(transitions, scale, actor_lr, config.l2)
+        self.polyak_step(config.tau)
+        return self.statistics(targets, critic, actor)
+
+    def begin(self, batch: Batch, action_scale: Array) -> tuple[Transitions, Tensor]:
+        """The batch and the action scale [A, 1] as tensors; counts the update, which is Adam's t."""
         self._state.updates += 1
+        return Transitions(*(torch.from_numpy(x.T) for x in batch)), torch.from_numpy(action_scale[:, None])
 
-        # Set y = r + γ(1 − terminal)·Q′(s′, μ′(s′))
-        with torch.no_grad():
-            next_action = self._actor_net(self._actor_target, next_obs)  # [A, B]
-            if config.target_action_scaled:
-                next_action = next_action * scale
-            next_q = self._q(self._critic_target, next_obs, next_action)  # [B]
-            target = reward + config.gamma * (1 - terminal) * next_q
+    @torch.no_grad()
+    def targets(self, batch: Transitions, scale: Tensor, config: Config) -> Targets:
+        """Set y = r + γ(1 − terminal)·Q′(s′, μ′(s′)); changes nothing."""
+        action = self._actor_net(self._actor_target, batch.next_obs)  # [A, B]
+        if config.target_action_scaled:
+            action = action * scale
+        q = self._q(self._critic_target, batch.next_obs, action)  # [B]
+        return Targets(action, q, batch.reward + config.gamma * (1 - batch.terminal) * q)
 
-        # Update the critic by minimising the mean of (y − Q(s, a))²
-        q = self._q(self._critic, obs, action)
-        td_error = target - q
-        critic_loss, critic_grad = self._penalised(td_error.square().mean(), self._critic, self._critic_part, config.l2)
-        self._descend(self._critic_part, critic_grad, critic_lr)
+    def critic_step(self, batch: Transitions, y: Tensor, lr: float, l2: float) -> CriticStep:
+        """Update the critic by minimising the mean of (y − Q(s, a))² + λ·½Σw²; mutates critic and its moments."""
+        q = self.q(batch)
+        td_error = y - q
+        objective = self._penalised(td_error.square().mean(), self._critic, self._critic_part, l2)
+        self._descend(self._critic_part, objective.grad, lr)
+        return CriticStep(q, td_error, objective)
 
-        # Update the actor along the gradient of Q(s, μ(s)), through the critic just updated
-        squashed = self._actor_net(self._actor, obs)  # [A, B]
-        policy_q = self._q(self._fixed_critic, obs, squashed * scale)
-        actor_loss, actor_grad = self._penalised(-policy_q.mean(), self._actor, self._actor_part, config.l2)
-        self._descend(self._actor_part, actor_grad, actor_lr)
+    def actor_step(self, batch: Transitions, scale: Tensor, lr: float, l2: float) -> ActorStep:
+        """Update the actor by minimising −mean Q(s, μ(s)) + λ·½Σw² through the critic; mutates actor and its moments.
 
-        # Update both targets: θ′ ← τθ + (1 − τ)θ′
-        self._target.lerp_(self._online, config.tau)
+        The critic is the one just updated, and stays as it is.
+        """
+        policy = self.policy(batch, scale)
+        objective = self._penalised(-policy.q.mean(), self._actor, self._actor_part, l2)
+        self._descend(self._actor_part, objective.grad, lr)
+        return ActorStep(policy, objective)
 
-        with torch.no_grad():
-            statistics = (
-                critic_loss,
-                actor_loss,
-                q.mean(),
-                target.mean(),
-                td_error.abs().mean(),
-                critic_grad.norm(),
-                actor_grad.norm(),
-                (squashed.abs() > SATURATED).float().mean(),
-            )
-            return torch.stack(statistics).double().numpy()
+    def polyak_step(self, tau: float) -> None:
+        """Update both targets: θ′ ← τθ + (1 − τ)θ′; mutates them."""
+        self._target.lerp_(self._online, tau)
+
+    @torch.no_grad()
+    def statistics(self, targets: Targets, critic: CriticStep, actor: ActorStep) -> Array:
+        """`STATISTICS` [8] float64 of an update's sub-steps."""
+        statistics = (
+            critic.objective.loss,
+            actor.objective.loss,
+            critic.q.mean(),
+            targets.y.mean(),
+            critic.td_error.abs().mean(),
+            critic.objective.grad.norm(),
+            actor.objective.grad.norm(),
+            (actor.policy.squashed.abs() > SATURATED).float().mean(),
+        )
+        return torch.stack(statistics).double().numpy()
+
+    def q(self, batch: Transitions) -> Tensor:
+        """Q(s, a) [B] by the critic as it is now."""
+        return self._q(self._critic, batch.obs, batch.action)
+
+    def policy(self, batch: Transitions, scale: Tensor) -> Policy:
+        """What actor and critic as they are now say of the batch's states; differentiable in the actor alone."""
+        squashed = self._actor_net(self._actor, batch.obs)  # [A, B]
+        action = squashed * scale
+        return Policy(squashed, action, self._q(self._fixed_critic, batch.obs, action))
 
     def _q(self, critic: TensorLayers, obs: Tensor, action: Tensor) -> Tensor:
         """Q(s, a) [B] of obs [O, B] and action [A, B]."""
         return self._critic_net(critic, torch.cat([obs, action])).squeeze(0)
 
-    def _penalised(self, loss: Tensor, layers: TensorLayers, part: slice, l2: float) -> tuple[Tensor, Tensor]:
-        """The loss with λ·½Σw² over the kernels, without the biases, and its gradient, flat like the parameters.
+    def _penalised(self, loss: Tensor, layers: TensorLayers, part: slice, l2: float) -> Objective:
+        """The loss with λ·½Σw² over the kernels, without the biases, and the gradient.
 
         The penalty's own gradient, λw, needs no autograd: through it, it took a tenth of an update of wide layers.
         """
         grads = torch.autograd.grad(loss, list(itertools.chain(*layers)))
         kernels = self._online[part] * self._is_kernel[part]
         penalty = 0.5 * l2 * kernels.dot(kernels)
-        return loss.detach() + penalty, torch.cat([grad.flatten() for grad in grads]).add_(kernels, alpha=l2)
+        grad = torch.cat([grad.flatten() for grad in grads]).add_(kernels, alpha=l2)
+        return Objective(loss.detach() + penalty, penalty, grad)
 
     def _descend(self, part: slice, grad: Tensor, lr: float) -> None:
         """One Adam step along −`grad` (Kingma & Ba 2015, algorithm 1); mutates this part's parameters and moments."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui.frame import draw_sidebar, draw_transport
-from pages.ui.live import dismiss_page_not_found
+from pages.ui.live import usher
 from pages.ui.session import current_lab, registry, warm_up
 
 PAGES = {
@@ -25,6 +25,5 @@ warm_up()
 lab = current_lab()
 draw_sidebar(lab)
 draw_transport(lab)
-if first_visit:
-    dismiss_page_not_found()
+usher(page.url_path, first_visit=first_visit)
 page.run()

@@ -28,7 +28,8 @@ LINKS = {"train": "pages/train_page.py", "pendulum": "pages/pendulum_page.py"}
 def draw_loop() -> None:
     """The hero: five parts of the loop, each a way to its page."""
     with lab.reading():
-        parts = loop_parts(lab.selected)
+        player = lab.selected
+        parts = loop_parts(player, lab.moment(player) if player else None)
     page = live.loop(parts, live=lab.playing, key="loop")
     if page in LINKS:
         st.switch_page(LINKS[page])

@@ -8,7 +8,7 @@ from pages.ui import live
 from pages.ui.charts import inside_charts, return_chart
 from pages.ui.controls import live_controls
 from pages.ui.curves import curve_of
-from pages.ui.frame import need_run, page_head
+from pages.ui.frame import knobs, need_run, page_head
 from pages.ui.session import current_lab, refresh_s
 
 lab = current_lab()
@@ -24,21 +24,21 @@ def draw_returns() -> None:
     """The hero: returns of all runs."""
     with lab.reading():
         curves = [curve_of(each, with_updates=False) for each in lab.players]
-    live.charts([return_chart(curves)], key="returns")
+    live.charts([return_chart(curves, lab.cursor)], key="returns")
 
 
 def draw_inside() -> None:
     """What goes on inside the selected run."""
     with lab.reading():
         curve = curve_of(player, with_updates=True)
-    live.charts(inside_charts(curve), key="inside", min_width=330)
+    live.charts(inside_charts(curve, lab.cursor), key="inside", min_width=330)
 
 
 refresh = refresh_s(lab)
-picture, knobs = st.columns([3.1, 1], gap="medium")
+picture, side = st.columns([3.1, 1], gap="medium")
 with picture:
     st.fragment(draw_returns, run_every=refresh)()
     st.markdown(f"##### Inside {player.label}")
     st.fragment(draw_inside, run_every=refresh and 2 * refresh)()
-with knobs:
+with side, knobs():
     live_controls(lab, player)

@@ -18,8 +18,11 @@ FIRST_TIME_SHOWN: Final = 40
 """Episodes that a time axis shows from the start."""
 
 
-def return_chart(curves: Sequence[Curve]) -> Figure:
-    """Returns of all runs: episodes as points, their 10-episode mean as a line, references and interventions."""
+def return_chart(curves: Sequence[Curve], cursor: int | None = None) -> Figure:
+    """Returns of all runs: episodes as points, their 10-episode mean as a line, references and interventions.
+
+    What came after the episode at the `cursor` is shaded.
+    """
     configs = [curve.config for curve in curves] or [Config()]
     ranges = [ENVIRONMENTS[config.env_id].return_range for config in configs]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -42,6 +45,7 @@ def return_chart(curves: Sequence[Curve]) -> Figure:
         _reference(details, levels[0], minus(f"random actions {levels[0]:.0f}"))
     for curve in curves:
         _mark(details, curve, with_text=True)
+    _shade(details, curves, cursor)
     return {"data": [trace for curve in curves for trace in _return_traces(curve)], "layout": details}
 
 
@@ -126,20 +130,22 @@ PANELS: Final = (
 )
 
 
-def inside_charts(curve: Curve) -> list[Figure]:
+def inside_charts(curve: Curve, cursor: int | None = None) -> list[Figure]:
     """What goes on inside one run, a chart a panel: of updates as they were made, of episodes at their end."""
-    return [_small(panel, curve) for panel in PANELS]
+    return [_small(panel, curve, cursor) for panel in PANELS]
 
 
-def _small(panel: Panel, curve: Curve) -> Figure:
+def _small(panel: Panel, curve: Curve, cursor: int | None) -> Figure:
     details = layout(
         panel.title, "episode", panel.y_title, xaxis={"range": [0, _time_shown(curve)]}, yaxis=dict(panel.axis)
     )
     if len(panel.lines) > 1:
         details["showlegend"] = True
-        details["legend"] = {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
-        details["legend"]["font"] = {"size": 11}
+        details["legend"] = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 11}}
+        details["margin"] = details["margin"] | {"t": 56}
+        details["height"] += 16
     _mark(details, curve, with_text=False)
+    _shade(details, [curve], cursor)
     ends = curve.first_episode + 1 + np.arange(len(curve.returns))
     data = []
     for column, role, name in panel.lines:
@@ -170,6 +176,20 @@ def _reference(details: dict[str, Any], level: float, text: str) -> None:
     details.setdefault("annotations", []).append(
         {"xref": "paper", "x": 0.995, "xanchor": "right", "y": level, "yanchor": "bottom", "text": text}
         | {"showarrow": False}
+    )
+
+
+def _shade(details: dict[str, Any], curves: Sequence[Curve], cursor: int | None) -> None:
+    """A line at the cursor, and a shade over what came later."""
+    if cursor is None:
+        return
+    end = max(cursor, *(curve.first_episode + len(curve.returns) + 1 for curve in curves), 0)
+    band = {"yref": "paper", "x0": cursor, "y0": 0, "y1": 1}
+    details.setdefault("shapes", []).extend(
+        [
+            band | {"type": "rect", "x1": end, "fillcolor": ROLES["reference"], "opacity": 0.3, "line": {"width": 0}},
+            band | {"type": "line", "x1": cursor, "line": {"color": ROLES["reference"], "width": 2.5}},
+        ]
     )
 
 

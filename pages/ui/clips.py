@@ -1,4 +1,4 @@
-"""Episodes of the step log as clips for the film: states, traces that share its time, and frames where needed."""
+"""Episodes of the step log as clips for the film: traces of states, actions and rewards, and frames where needed."""
 
 from __future__ import annotations
 
@@ -10,47 +10,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from ddpg_core.environment import ENVIRONMENTS, MAX_SPEED_RAD_S, MAX_TORQUE_NM, Array, pendulum_angles
+from ddpg_core.environment import ENVIRONMENTS, MAX_TORQUE_NM, Array
 from ddpg_core.frames import CELL_PX, CELL_UNITS, SHEET_FRAMES, render_states
 from pages.ui import assets
 from pages.ui.lab import Lab
-from pages.ui.live import floats
 from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import ROLES, minus
+from pages.ui.traces import car_traces, pendulum_traces
 
 SETTLES_S: Final = 0.7
 FRAMES_A_CLIP: Final = 40
 FRAME_SIZE_PX: Final = (360, 240)
 SHEET_SHARE: Final = 0.94
 """How much of the film's width a cell of the sheet takes."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One quantity over the steps of a clip; `around` where it is an angle that wraps."""
-
-    name: str
-    unit: str
-    values: Array
-    low: float
-    high: float
-    role: str
-    digits: int = 2
-    around: bool = False
-
-    def packed(self) -> dict[str, Any]:
-        """As the film component reads it."""
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "values": floats(self.values),
-            "length": len(self.values),
-            "low": self.low,
-            "high": self.high,
-            "colour": ROLES[self.role],
-            "digits": self.digits,
-            "around": self.around,
-        }
 
 
 def watchable(player: Player) -> range:
@@ -61,15 +33,20 @@ def watchable(player: Player) -> range:
     return range(first, run.episode + (run.episode_steps > 0))
 
 
+def pace(lab: Lab, player: Player) -> float | None:
+    """Steps a second at which a live film follows a run as it trains; None where it is paused or too fast to watch."""
+    speed = SPEEDS[lab.speed]
+    slow = speed is not None and speed <= ENVIRONMENTS[player.run.config.env_id].steps_per_second
+    return speed if player.playing and slow else None
+
+
 def newest(lab: Lab, player: Player) -> int | None:
     """The episode to show live: the one going on where training is slow enough to follow, else the last finished."""
     episodes = watchable(player)
     if not episodes:
         return None
-    speed = SPEEDS[lab.speed]
-    follow = not player.playing or (
-        speed is not None and speed <= ENVIRONMENTS[player.run.config.env_id].steps_per_second
-    )
+    speed = pace(lab, player)
+    follow = not player.playing or speed is not None
     going_on = player.run.episode
     # A new episode is shown a refresh late, so that the film gets the last steps of the one before.
     settled = not player.playing or player.run.episode_steps > SETTLES_S * (speed or 0)
@@ -86,6 +63,7 @@ class Episode:
         key: Tells it from other episodes of this Lab's runs.
         title, note: In words, for the film's corners.
         run: Id of the player.
+        colour: The run's colour.
         env_id: Its environment.
         finished: Whether it has ended.
         steps: How many it will have at most.
@@ -97,6 +75,7 @@ class Episode:
     title: str
     note: str
     run: int
+    colour: str
     env_id: str
     finished: bool
     steps: int
@@ -104,21 +83,21 @@ class Episode:
     marks: tuple[int, ...] = ()
 
 
-AT_REST: Final = Episode(
-    key="rest",
-    title="at rest",
-    note="",
-    run=-1,
-    env_id="Pendulum-v1",
-    finished=True,
-    steps=2,
-    columns={
-        "obs": np.array([[-1.0, 0.0, 0.0]] * 2, np.float32),
-        "action": np.zeros(2, np.float32),
-        "reward": np.full(2, -(np.pi**2), np.float32),
-    },
-)
-"""A pendulum hanging down: what the film shows before there is a run."""
+def at_rest(env_id: str) -> Episode:
+    """What the film shows before there is a step: a pendulum hanging down, a car in its valley."""
+    obs, reward = ([-1.0, 0.0, 0.0], -(np.pi**2)) if env_id == "Pendulum-v1" else ([-np.pi / 6, 0.0], 0.0)
+    columns = {"obs": [obs] * 2, "action": [0.0] * 2, "reward": [reward] * 2}
+    arrays = {name: np.array(values, np.float32) for name, values in columns.items()}
+    return Episode(f"rest-{env_id}", "at rest", "", -1, ROLES["environment"], env_id, True, 2, arrays)
+
+
+def on_screen(lab: Lab, player: Player) -> Episode | None:
+    """The episode that the film shows: the one that ends at the cursor, or the newest; None where there is none.
+
+    Call it while `Lab.reading()`.
+    """
+    number = newest(lab, player) if lab.cursor is None else lab.moment(player).episode - 1
+    return episode_of(player, number) if number is not None and number in watchable(player) else None
 
 
 def episode_of(player: Player, episode: int) -> Episode:
@@ -134,6 +113,7 @@ def episode_of(player: Player, episode: int) -> Episode:
         f"{player.label} · episode {episode + 1}",
         minus(f"return {total:.0f}" if finished else f"so far {total:.0f}"),
         player.id,
+        player.colour,
         run.config.env_id,
         finished,
         stop - start if finished else run.env.max_episode_steps,
@@ -147,6 +127,8 @@ def clip_of(episode: Episode) -> dict[str, Any]:
     clip = {
         "id": episode.key,
         "run": episode.run,
+        "colour": episode.colour,
+        "env_id": episode.env_id,
         "title": episode.title,
         "note": episode.note,
         "finished": episode.finished,
@@ -154,13 +136,13 @@ def clip_of(episode: Episode) -> dict[str, Any]:
         "marks": list(episode.marks),
     }
     if episode.env_id == "Pendulum-v1":
-        return clip | {"traces": [trace.packed() for trace in _pendulum_traces(episode.columns)]}
+        return clip | {"traces": [trace.packed() for trace in pendulum_traces(episode.columns)]}
     places = episode.columns["obs"][:, 0].astype(np.float64).round(2)
     every = 1
     while len(places) > FRAMES_A_CLIP * every:
         every *= 2
     return clip | {
-        "traces": [trace.packed() for trace in _car_traces(episode.columns)],
+        "traces": [trace.packed() for trace in car_traces(episode.columns)],
         "frames": [_frame(episode.env_id, float(place)) for place in places[::every]],
         "every": every,
     }
@@ -180,24 +162,6 @@ def film_settings(env_id: str) -> dict[str, Any]:
         "reach": SHEET_SHARE / CELL_UNITS,
         "limit": MAX_TORQUE_NM,
     }
-
-
-def _pendulum_traces(columns: dict[str, Array]) -> list[Trace]:
-    return [
-        Trace("angle (0 = upright)", "rad", pendulum_angles(columns["obs"]), -np.pi, np.pi, "environment", around=True),
-        Trace("angular velocity", "rad/s", columns["obs"][:, 2], -MAX_SPEED_RAD_S, MAX_SPEED_RAD_S, "environment"),
-        Trace("torque", "N·m", columns["action"], -MAX_TORQUE_NM, MAX_TORQUE_NM, "actor"),
-        Trace("reward", "per step", columns["reward"], -16.5, 0.5, "environment", digits=1),
-    ]
-
-
-def _car_traces(columns: dict[str, Array]) -> list[Trace]:
-    return [
-        Trace("position", "", columns["obs"][:, 0], -1.2, 0.6, "environment"),
-        Trace("velocity", "per step", columns["obs"][:, 1], -0.07, 0.07, "environment", digits=3),
-        Trace("force", "", columns["action"], -1.0, 1.0, "actor"),
-        Trace("reward", "per step", columns["reward"], -0.1, 0.1, "environment", digits=3),
-    ]
 
 
 @functools.lru_cache(maxsize=1024)

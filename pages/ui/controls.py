@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Final
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ddpg_core.config import FIELDS, PRESETS, SETTINGS, Config, Setting, format_value, parse_value
 from ddpg_core.recipe import Recipe
@@ -19,10 +21,24 @@ def live_controls(lab: Lab, player: Player) -> None:
     """A widget a live setting, grouped; each shows the value in force and makes an intervention when moved."""
     live = [name for name, setting in SETTINGS.items() if setting.live]
     for group in dict.fromkeys(SETTINGS[name].group for name in live):
-        with st.expander(group, expanded=group in OPEN_GROUPS):
-            for name in live:
-                if SETTINGS[name].group == group:
-                    _live_widget(lab, player, name)
+        with _group(group):
+            settings(lab, player, [name for name in live if SETTINGS[name].group == group])
+
+
+def settings(lab: Lab, player: Player, names: Iterable[str]) -> None:
+    """The widgets of some live settings, one under the other."""
+    for name in names:
+        _live_widget(lab, player, name)
+
+
+def _group(name: str) -> DeltaGenerator:
+    """An expander that stays as the user left it when another page was opened."""
+    key, kept = f"group-{name}", f"group-{name}-open"
+
+    def keep() -> None:
+        st.session_state[kept] = st.session_state[key]
+
+    return st.expander(name, st.session_state.get(kept, name in OPEN_GROUPS), key=key, on_change=keep)
 
 
 def _live_widget(lab: Lab, player: Player, name: str) -> None:
@@ -42,7 +58,7 @@ def _widget(name: str, key: str, current: Any, **details: Any) -> Any:
     if isinstance(default, bool):
         return st.toggle(**common)
     if isinstance(default, str):
-        return st.selectbox(options=list(setting.choices), **common)
+        return st.selectbox(options=list(setting.choices), format_func=setting.choices.__getitem__, **common)
     if setting.log:
         return st.select_slider(options=log_options(name, current), format_func=format_value, **common)
     step: float = 1 if isinstance(default, int) else setting.step
@@ -109,22 +125,21 @@ def new_run_form(lab: Lab) -> bool:
     return lab.add(recipe, play=True) is not None
 
 
-def pick_episode() -> int | None:
-    """A choice between following the newest episode (None) and watching one again (its number, 0-based)."""
-    st.session_state.setdefault("follow", True)
-    st.session_state.setdefault("film-episode", 1)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        number = st.number_input(
-            "Episode",
-            1,
-            1_000_000,
-            key="film-episode",
-            width=160,
-            persist_state="session",
-            disabled=st.session_state["follow"],
-        )
-        follow = st.toggle("Follow live", key="follow", persist_state="session", help="Off: watch one episode again.")
-    return None if follow else int(number) - 1
+def pick_beside(lab: Lab, player: Player) -> list[Player]:
+    """The run to watch beside `player`, if there is another of its environment and it was chosen."""
+    others = [each for each in lab.players if each is not player and each.run.config.env_id == player.run.config.env_id]
+    if not others:
+        return []
+    names = {each.id: each.label for each in others}
+    chosen = st.selectbox(
+        "Beside it",
+        [None, *names],
+        format_func=lambda number: "no other run" if number is None else names[number],
+        key=f"beside-{player.id}-{'-'.join(map(str, names))}",
+        width=260,
+        persist_state="session",
+    )
+    return [each for each in others if each.id == chosen]
 
 
 def start_button(

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ddpg_core.config import Config
 from ddpg_core.metrics import moving_average
@@ -25,11 +26,13 @@ _CSS = """
 .st-key-page-head { gap: 0; }
 .st-key-page-head h1 { padding-top: 0; }
 .st-key-page-head [data-testid="stCaptionContainer"] { font-size: 1.05rem; }
+@media (min-width: 641px) { .st-key-knobs > :has(.handle) { display: none; } }
 .st-key-transport { margin-bottom: -.4rem; }
+.st-key-cursor { margin-top: -.7rem; }
 @media (min-width: 1100px) { .st-key-transport { flex-wrap: nowrap; } }
 .st-key-play button, .st-key-pause button { min-width: 6.2rem; }
 @media (max-width: 640px) {
-  [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 2rem; }
+  [data-testid="stMainBlockContainer"] { padding: 3.6rem 1rem 5rem; }
   .st-key-transport { gap: .45rem; }
   .st-key-play button, .st-key-pause button { min-width: 0; }
   .st-key-transport .stButton [data-testid="stMarkdownContainer"] {
@@ -38,21 +41,40 @@ _CSS = """
   .st-key-transport [data-testid="stNumberInput"] { max-width: 92px; }
   .st-key-transport [data-testid="stNumberInput"] button { display: none; }
   .st-key-transport [data-testid="stWidgetLabel"] { min-height: 0; }
+  .st-key-knobs {
+    position: fixed; inset: auto 0 0 0; z-index: 90; max-height: 3rem; overflow: hidden; padding: 0 1rem .6rem;
+    background: var(--paper); border-top: 1px solid; border-radius: 1rem 1rem 0 0; transition: max-height .25s;
+  }
+  .st-key-knobs:focus-within, .st-key-knobs:hover { max-height: 68vh; overflow: auto; }
+  .st-key-knobs .handle { display: block; padding: .65rem 0; text-align: center; font-weight: 600; cursor: pointer; }
 }
 </style>
 """
+_PRESENTER_CSS = "<style>html { font-size: 21px !important; } .st-key-transport { flex-wrap: wrap !important; }</style>"
 
 
 def draw_sidebar(lab: Lab) -> None:
     """Brand, the runs on the stage, and the form for a new one."""
-    st.html(_CSS)
+    st.html(_CSS + (_PRESENTER_CSS if st.session_state.get("presenter") else ""))
     with st.sidebar:
         st.title("DDPG Lab", anchor=False)
         st.caption("A neural network learns to swing up a pendulum, live.")
         _ticking(_run_list, lab, RUNS_EVERY_S)
-        with st.popover("New run", icon=":material/add:", width="stretch"):
-            if new_run_form(lab):
-                st.rerun()
+        _new_run(lab)
+        st.toggle("Presenter sizes", key="presenter", persist_state="session", help="Larger type, for a projector.")
+
+
+def _new_run(lab: Lab) -> None:
+    """The form for a new run, in a popover that closes once it has made one."""
+    if st.session_state.pop("new-run-made", False):
+        st.session_state["new-run"] = False
+    form = st.popover("New run", icon=":material/add:", width="stretch", key="new-run", on_change="rerun")
+    if form.open:
+        with form:
+            made = new_run_form(lab)
+        if made:
+            st.session_state["new-run-made"] = True
+            st.rerun()
 
 
 def draw_transport(lab: Lab) -> None:
@@ -75,7 +97,14 @@ def page_head(title: str, question: str) -> None:
         st.caption(question)
 
 
-def need_run(lab: Lab, promise: str, sketch: Callable[[], None]) -> Player:
+def knobs() -> DeltaGenerator:
+    """A place for a page's knobs beside its picture: a column, on a phone a sheet that a touch pulls up."""
+    sheet = st.container(key="knobs")
+    sheet.html('<div class="handle" tabindex="0">Knobs</div>')
+    return sheet
+
+
+def need_run(lab: Lab, promise: str, sketch: Callable[[], object]) -> Player:
     """The selected run; without one, says and sketches what the page will show, offers to start, and ends the page."""
     if lab.selected is None:
         st.markdown(promise)
@@ -102,7 +131,9 @@ def _buttons(lab: Lab, player: Player) -> None:
     )
     _button("Episode", "episode", "fast_forward", lambda: lab.step_episode(number), disabled=busy, help="To its end")
     st.session_state.setdefault("until", 60)
-    st.number_input("to episode", 1, 100_000, key="until", width=130, persist_state="session")
+    st.number_input(
+        "to episode", 1, 100_000, key="until", width=130, persist_state="session", help="A number from 1 to 100,000"
+    )
     _button("Run to it", "run-to", "flag", lambda: lab.play(number, st.session_state["until"]), disabled=over)
     st.session_state["speed"] = lab.speed
 
@@ -184,23 +215,44 @@ def _status(lab: Lab) -> None:
     if player is None:
         return
     with lab.reading():
-        run = player.run
-        returns = run.logs.episodes.read("episode_return")[-10:]
+        run, moment, past = player.run, lab.moment(player), lab.past(player)
+        returns = run.logs.episodes.read("episode_return", moment.episode - 10, moment.episode)
         items = [
             {"value": player.label, "label": player.difference or "as the preset", "colour": player.colour},
-            {"value": f"{run.episode:,}", "label": "episodes finished"},
-            {"value": f"{run.env_steps:,}", "label": "env steps"},
-            _mean_item(returns, run.config),
+            {"value": f"{moment.episode:,}", "label": "episodes finished"},
+            {"value": f"{moment.env_steps:,}", "label": "env steps"},
+            _mean_item(returns, moment.config),
             {"value": f"{player.steps_per_second:,.0f}" if player.playing else "paused", "label": "steps per second"},
         ]
         divergence, waiting = run.divergence, run.config.warmup_steps - run.env_steps
     if waiting > 0 and not divergence:
         items.append({"value": f"{waiting}", "label": "steps until learning starts"})
     live.status(items, key="status")
+    _cursor(lab, player, past)
     if divergence:
         st.error(
             f"This run stopped at step {divergence.step:,}: {divergence.cause}. Change the setting, then press Reset.",
             icon=":material/error:",
+        )
+
+
+def _cursor(lab: Lab, player: Player, past: range) -> None:
+    """The time machine, and a word where the run has nothing to show at the cursor."""
+    span = {"first": past[0], "last": past[-1], "episode": lab.cursor}
+    action = live.cursor(span, key="cursor")
+    if action:
+        episode = action.get("episode")
+        if action.get("kind") == "branch" and isinstance(episode, int):
+            lab.branch(player.id, episode)
+        else:
+            lab.cursor = episode if isinstance(episode, int) else None
+        st.rerun()
+    if lab.cursor is not None and lab.cursor not in past:
+        nearest = min(max(lab.cursor, past[0]), past[-1])
+        st.info(
+            f"The log of {player.label} holds episodes {past[0]:,} to {past[-1]:,}, so you see episode {nearest:,}: "
+            f"move the cursor, press Live, or train on to episode {lab.cursor:,}.",
+            icon=":material/history:",
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ddpg_core.config import Config
 from ddpg_core.recipe import Recipe
-from ddpg_core.run import Run
+from ddpg_core.run import Moment, Run
 from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import RUN_COLOURS
 
@@ -47,6 +47,7 @@ class Lab:
     Attributes:
         speed: A name in `SPEEDS`, the pace of all runs.
         players: The runs on the stage, in the order they were made.
+        cursor: The moment on screen: so many episodes finished, or None for live.
         notice: What the user should be told next, or "".
     """
 
@@ -59,6 +60,7 @@ class Lab:
         self.last_seen = time.monotonic()
         self.speed = "flat out"
         self.players: list[Player] = []
+        self.cursor: int | None = None
         self.notice = ""
 
     # --- reading --------------------------------------------------------------------------------------------------
@@ -73,6 +75,19 @@ class Lab:
     def selected(self) -> Player | None:
         """The run that pages show and the transport moves."""
         return next((player for player in self.players if player.id == self._selected), None)
+
+    def past(self, player: Player) -> range:
+        """The episodes that the cursor can go to: those of the run that are still in its log."""
+        run = player.run
+        dropped = run.logs.episodes.first
+        return range(dropped + 1 if dropped else 0, run.episode + 1)
+
+    def moment(self, player: Player) -> Moment:
+        """The run as it is at the cursor, or at the nearest episode in its log; call it while `reading()`."""
+        if self.cursor is None:
+            return player.run.at()
+        past = self.past(player)
+        return player.run.at(min(max(self.cursor, past[0]), past[-1]))
 
     @property
     def playing(self) -> bool:
@@ -95,16 +110,41 @@ class Lab:
         """Put a new run on the stage and select it; None, with a notice, when the stage is full."""
         run = Run(recipe)
         with self._lock:
-            if len(self.players) >= MAX_RUNS or self.nbytes > MAX_BYTES:
-                self.notice = f"A lab holds {MAX_RUNS} runs or {MAX_BYTES >> 20} MB. Remove a run to make room."
-                return None
-            used = {player.colour for player in self.players}
-            player = Player(self._made, run, next(colour for colour in RUN_COLOURS if colour not in used))
-            self._made += 1
-            self.players.append(player)
-            self._selected = player.id
-        if play:
+            player = self._put(run)
+        if player and play:
             self.play(player.id)
+        return player
+
+    def branch(self, player_id: int, episode: int, changes: Mapping[str, Any] | None = None) -> Player | None:
+        """Put a new run on the stage that shares a run's past up to `episode`, select it and train it on from there.
+
+        None, with a notice, when the stage is full or the past needed is no longer in the log.
+        """
+        origin = self._player(player_id)
+        if origin is None:
+            return None
+        with self._lock:
+            try:
+                player = self._put(origin.run.branch(episode, changes))
+            except ValueError as error:
+                self.notice = f"{origin.label} cannot go on from there: {error}"
+                return None
+            if player:
+                player.origin = episode
+        if player:
+            self.play(player.id)
+        return player
+
+    def _put(self, run: Run) -> Player | None:
+        """Put a run on the stage, select it and go live; None, with a notice, when the stage is full."""
+        if len(self.players) >= MAX_RUNS or self.nbytes > MAX_BYTES:
+            self.notice = f"A lab holds {MAX_RUNS} runs or {MAX_BYTES >> 20} MB. Remove a run to make room."
+            return None
+        used = {player.colour for player in self.players}
+        player = Player(self._made, run, next(colour for colour in RUN_COLOURS if colour not in used))
+        self._made += 1
+        self.players.append(player)
+        self._selected, self.cursor = player.id, None
         return player
 
     def next_seed(self, config: Config) -> int:
@@ -168,6 +208,7 @@ class Lab:
         with self._lock:
             player.playing, player.stop_at = False, None
             player.run = Run(Recipe(player.run.config, player.run.recipe.seed))
+            player.origin = self.cursor = None
             player.rest()
 
     def intervene(self, player_id: int, changes: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,10 +44,16 @@ def floats(values: Array) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype="<f4").tobytes()).decode()
 
 
-def charts(figures: Sequence[Figure], *, key: str, min_width: int = 300) -> None:
-    """A grid of live charts, as many columns as fit at `min_width` pixels each; zoom and legend survive updates."""
-    data = {"figures": list(figures), "min_width": min_width, "plotly": assets.plotly()}
-    _component("charts")(key=key, data=data)
+def charts(figures: Sequence[Figure], *, key: str, min_width: int = 300, clicks: bool = False) -> dict[str, Any] | None:
+    """A grid of live charts, as many columns as fit at `min_width` pixels each; zoom, camera and legend stay.
+
+    Returns:
+        With `clicks`, the point just clicked: chart (its place in `figures`), x, y, trace, point and data (its
+        customdata); otherwise None.
+    """
+    data = {"figures": list(figures), "min_width": min_width, "plotly": assets.plotly(), "name": key, "clicks": clicks}
+    data["presenter"] = st.session_state.get("presenter", False)
+    return _component("charts")(key=key, data=data, on_click_change=_ignore).click
 
 
 def status(items: Sequence[dict[str, str]], *, key: str) -> None:
@@ -59,19 +66,60 @@ def run_list(runs: Sequence[dict[str, Any]], *, key: str) -> dict[str, Any] | No
     return _component("runs")(key=key, data={"runs": list(runs)}, on_action_change=_ignore).action
 
 
+def cursor(data: dict[str, Any], *, key: str) -> dict[str, Any] | None:
+    """The time machine: what was asked for, kind (move, branch) and episode (None: live), or None.
+
+    `data` holds first, last (the episodes to choose from) and episode (shown now, None: live).
+    """
+    return _component("cursor")(key=key, data=data, on_action_change=_ignore).action
+
+
 def loop(parts: Sequence[dict[str, Any]], *, live: bool, key: str) -> str | None:
     """The DDPG loop; the page whose box was clicked, or None."""
     return _component("loop")(key=key, data={"parts": list(parts), "live": live}, on_page_change=_ignore).page
 
 
-def film(clip: dict[str, Any], settings: dict[str, Any], *, live: bool, key: str) -> None:
-    """The film of an episode (see `pages.ui.clips`); `live` goes on to the newest clip when one has played."""
-    _component("film")(key=key, data={"clip": clip, "film": settings, "live": live})
+def film(
+    clips: dict[str, Any] | Sequence[dict[str, Any]],
+    settings: dict[str, Any],
+    *,
+    live: bool,
+    pace: float | None = None,
+    key: str,
+) -> None:
+    """The film of one episode, or of two of the same environment on one clock (see `pages.ui.clips`).
+
+    Args:
+        clips: What `clip_of` gave, or a list of one or two.
+        settings: What `film_settings` gave for their environment.
+        live: Go on to the newest clips when these have played.
+        pace: Steps a second of a run that the film follows while live; None plays at the environment's own pace.
+        key: The component's key.
+
+    Raises:
+        ValueError: Neither one nor two clips, or two of different environments.
+    """
+    first, *beside = [clips] if isinstance(clips, dict) else clips or [{}]
+    if not first or len(beside) > 1:
+        raise ValueError(f"clips must be one or two, got {len(clips)}")
+    if any(clip["env_id"] != first["env_id"] for clip in beside):
+        raise ValueError(f"clips must be of one environment, got {first['env_id']} and {beside[0]['env_id']}")
+    data = {"clip": first, "beside": beside, "film": settings, "live": live, "pace": pace}
+    _component("film")(key=key, data=data)
 
 
-def dismiss_page_not_found() -> None:
-    """Close the "Page not found" box: until the first `st.navigation` Streamlit takes pages/ for its own."""
-    _component("dismiss")(key="dismiss")
+def drive(data: dict[str, Any], *, key: str) -> float | None:
+    """The pendulum in the reader's hands (see `pages.ui.drive`); the return of a drive just ended, or None."""
+    total = _component("drive")(key=key, data=data, on_total_change=_ignore).total
+    return float(total) if isinstance(total, int | float) and math.isfinite(total) else None
+
+
+def usher(page: str, *, first_visit: bool) -> None:
+    """Open the way to `page`: close a phone's sidebar, and on a server's first visit the "Page not found" box.
+
+    Until the first `st.navigation` Streamlit takes pages/ for its own.
+    """
+    _component("usher")(key="usher", data={"page": page, "first_visit": first_visit})
 
 
 def _ignore() -> None:

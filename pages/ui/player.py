@@ -31,6 +31,7 @@ class Player:
         colour: The run's colour on every page.
         playing: Whether the worker trains it.
         stop_at: Episode at which it pauses by itself, or None.
+        origin: The episode at which it left another run, or None.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Player:
     colour: str
     playing: bool = False
     stop_at: int | None = None
+    origin: int | None = None
     _credit: float = 0.0
     _progress: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
 
@@ -48,8 +50,9 @@ class Player:
 
     @property
     def label(self) -> str:
-        """Preset and seed, as `fast #0`."""
-        return f"{preset_of(self.run.recipe.config)[0]} #{self.run.recipe.seed}"
+        """Preset and seed, and where it left another run, as `fast #0` or `fast #0 from 12`."""
+        name = f"{preset_of(self.run.recipe.config)[0]} #{self.run.recipe.seed}"
+        return name if self.origin is None else f"{name} from {self.origin}"
 
     @property
     def difference(self) -> str:

@@ -41,12 +41,15 @@ def registry() -> Registry:
     return Registry(lambda session: runtime.exists() and runtime.get_instance().is_active_session(session))
 
 
-def refresh_s(lab: Lab) -> float | None:
-    """Seconds between refreshes of live charts: fewer when many Labs train, none when this one rests."""
-    if not lab.playing:
+def refresh_s(lab: Lab, alone_s: float = 0.5) -> float | None:
+    """Seconds between refreshes of live charts: `alone_s` with few Labs training, more with many.
+
+    None when nothing moves: this Lab rests, or its cursor stands in the past.
+    """
+    if not lab.playing or lab.cursor is not None:
         return None
     busy = registry().playing()
-    return 0.5 if busy <= 3 else 1.0 if busy <= 10 else 2.0
+    return alone_s * (1 if busy <= 3 else 2 if busy <= 10 else 4)
 
 
 @st.cache_resource(show_spinner=False)

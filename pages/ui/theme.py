@@ -23,6 +23,13 @@ ROLES: Final = {
 }
 """One colour a part of the algorithm, in words, pictures and charts; targets are tints of what they follow."""
 
+VALUES: Final = "Viridis"
+"""The colour scale of Q and other values: perceptually uniform, readable in grey."""
+DIFFERENCES: Final = [[0.0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1.0, "#b2182b"]]
+"""The colour scale of differences, centred on zero: too low is blue, too high is red."""
+TORQUES: Final = [[0.0, "#8c510a"], [0.25, "#d8b365"], [0.5, "#f5f5f5"], [0.75, "#5ab4ac"], [1.0, "#01665e"]]
+"""The colour scale of torques, centred on zero: clockwise is brown, counter-clockwise is green."""
+
 CHART_HEIGHT_PX: Final = 210
 HERO_HEIGHT_PX: Final = 430
 
@@ -45,7 +52,6 @@ def layout(title: str, x_title: str, y_title: str, **details: Any) -> dict[str, 
         "showlegend": False,
         "xaxis": {"title": {"text": x_title, "standoff": 6}, "zeroline": False},
         "yaxis": {"title": {"text": y_title, "standoff": 8}, "zeroline": False},
-        "uirevision": "keep",
     }
     for name, value in details.items():
         base[name] = {**base[name], **value} if isinstance(base.get(name), dict) else value

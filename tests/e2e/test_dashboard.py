@@ -23,7 +23,7 @@ def test_start_makes_the_curve_grow(visit: Visit) -> None:
     wait_until(lambda: student.points() >= before + 2, 20)
 
 
-def test_zoom_survives_updates(visit: Visit) -> None:
+def test_zoom_survives_updates_and_pages_until_a_double_click(visit: Visit) -> None:
     student = visit().open().start()
     student.go_to("Train")
     wait_until(lambda: student.points() >= 2, 20)
@@ -41,6 +41,11 @@ def test_zoom_survives_updates(visit: Visit) -> None:
     assert student.chart("el._fullLayout.xaxis.range") == zoomed
     assert element
     assert element.evaluate("el => el.isConnected"), "the chart was mounted anew"
+    student.go_to("Home")
+    student.go_to("Train")
+    assert student.chart("el._fullLayout.xaxis.range") == zoomed
+    student.page.locator(".ddpg-chart .nsewdrag").first.dblclick()
+    wait_until(lambda: student.chart("el._fullLayout.xaxis.range[0]") == 0)
 
 
 def test_a_legend_choice_survives_updates_and_stays_with_its_run(visit: Visit) -> None:
@@ -57,6 +62,9 @@ def test_a_legend_choice_survives_updates_and_stays_with_its_run(visit: Visit) -
     wait_until(lambda: student.chart(hidden) == ["1-mean", "1-points"])
     drawn = int(str(student.chart("el.dataset.drawn")))
     wait_until(lambda: int(str(student.chart("el.dataset.drawn"))) >= drawn + 3, 20)
+    assert student.chart(hidden) == ["1-mean", "1-points"]
+    student.go_to("Home")
+    student.go_to("Train")
     assert student.chart(hidden) == ["1-mean", "1-points"]
     student.page.locator(".run .cross").first.click()
     wait_until(lambda: student.chart("el._fullData.length") == 2)
@@ -182,22 +190,20 @@ def test_a_new_run_starts_from_the_presets_physics(visit: Visit) -> None:
     assert student.page.locator(".run.selected .difference").inner_text() == ""
 
 
-def test_the_film_appears_with_the_first_step_and_shows_any_episode_again(visit: Visit) -> None:
+def test_the_film_appears_with_the_first_step_and_follows_the_cursor(visit: Visit) -> None:
     student = visit().open().start()
     wait_until(lambda: int(student.status("episodes finished")) >= 3, 30)
     student.press("Pause")
     student.go_to("Pendulum")
-    student.page.locator(".film").wait_for(timeout=20_000)
-    student.page.get_by_text("Follow live").click()
-    episode = student.page.get_by_role("spinbutton", name="Episode", exact=True)
-    episode.fill("2")
-    episode.press("Enter")
-    wait_until(lambda: student.page.locator(".film .episode").inner_text() == "fast #0 · episode 2")
-    student.page.get_by_text("Follow live").click()
+    title = student.page.locator(".film .episode").first
+    title.wait_for(timeout=20_000)
+    slider = student.page.get_by_role("slider", name="Episode shown on all pages")
+    slider.fill("2")
+    wait_until(lambda: title.inner_text() == "fast #0 · episode 2")
     student.press("Reset")
-    student.page.get_by_text("No step has been taken yet").wait_for()
+    student.page.get_by_text("Nothing has happened yet").wait_for()
     student.press("Play")
-    student.page.locator(".film").wait_for()
+    wait_until(lambda: "episode" in title.inner_text(), 20)
 
 
 def test_the_film_plays_pauses_and_scrubs(visit: Visit) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 from ddpg_core import logs
 from ddpg_core.environment import ENVIRONMENTS, pendulum_angles
 from ddpg_core.frames import render_states
-from pages.ui.clips import FRAME_SIZE_PX, FRAMES_A_CLIP, clip_of, episode_of, film_settings, newest, watchable
+from pages.ui import live
+from pages.ui.clips import FRAME_SIZE_PX, FRAMES_A_CLIP, clip_of, episode_of, film_settings, newest, pace, watchable
 from pages.ui.lab import Lab
 from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import ROLES
@@ -36,7 +37,7 @@ def test_traces_of_a_pendulum_clip_are_the_step_log_of_its_episode(episode: int,
     clip = clip_at(shown(run), episode)
     steps = run.logs.steps
     obs, torque, reward = (steps.read(name, start, stop) for name in ("obs", "action", "reward"))
-    for found, expected in zip(values(clip), [pendulum_angles(obs), obs[:, 2], torque, reward], strict=True):
+    for found, expected in zip(values(clip), [pendulum_angles(obs), torque, obs[:, 2], reward], strict=True):
         np.testing.assert_array_equal(found, expected)
     assert {trace["length"] for trace in clip["traces"]} == {stop - start}
     assert clip["steps"] == 200
@@ -51,7 +52,23 @@ def test_traces_stay_within_their_scales_and_have_the_colours_of_roles() -> None
     for trace, course in zip(clip["traces"], values(clip), strict=True):
         assert trace["low"] <= course.min() <= course.max() <= trace["high"], trace["name"]
         assert trace["colour"] in ROLES.values()
+        assert all(trace["low"] <= value <= trace["high"] for value, _ in trace["ticks"])
     assert [trace["around"] for trace in clip["traces"]] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [({}, {"angle θ (0 = upright)": "rad", "torque u": "N·m"}), (CAR, {"position": "", "force": ""})],
+)
+def test_angle_and_torque_come_first_and_large(changes: dict[str, Any], names: dict[str, str]) -> None:
+    clip = clip_at(shown(trained(30, IDLE.changed(changes))), 0)
+    assert {trace["name"]: trace["unit"] for trace in clip["traces"][:2]} == names
+    assert [trace["main"] for trace in clip["traces"]] == [True, True, False, False]
+
+
+def test_a_clip_tells_its_runs_colour_and_environment() -> None:
+    clip = clip_at(shown(trained(30, IDLE.changed(CAR))), 0)
+    assert (clip["colour"], clip["env_id"]) == ("#0072B2", "MountainCarContinuous-v0")
 
 
 def test_clips_of_two_episodes_and_of_two_runs_can_be_told_apart() -> None:
@@ -111,6 +128,55 @@ def test_live_follows_the_episode_going_on_only_where_the_eye_can(
     assert newest(lab, player) == expected
 
 
+@pytest.mark.parametrize(
+    ("speed", "playing", "expected"),
+    [
+        ("1 step/s", True, 1),
+        ("5 steps/s", True, 5),
+        ("real time", True, 20),
+        ("100 steps/s", True, None),
+        ("flat out", True, None),
+        ("5 steps/s", False, None),
+    ],
+)
+def test_a_live_film_keeps_the_pace_of_a_run_slow_enough_to_watch(
+    lab: Lab, speed: str, playing: bool, expected: float | None
+) -> None:
+    player = on_stage(lab, IDLE)
+    lab.speed, player.playing = speed, playing
+    assert pace(lab, player) == expected
+
+
+# --- what the film takes ----------------------------------------------------------------------------------------------
+
+
+def clip_in(env_id: str) -> dict[str, Any]:
+    """The clip of a short episode."""
+    return clip_of(episode_of(shown(trained(3, IDLE.changed({"env_id": env_id}))), 0))
+
+
+def test_a_film_takes_one_clip_or_a_list_of_one_or_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(live, "_component", lambda name: lambda *, key, data: sent.append((name, key, data)))
+    clip = clip_in("Pendulum-v1")
+    for clips in (clip, [clip], [clip, clip]):
+        live.film(clips, film_settings("Pendulum-v1"), live=True, pace=5.0, key="film")
+    assert [(data["clip"], len(data["beside"])) for _, _, data in sent] == [(clip, 0), (clip, 0), (clip, 1)]
+    assert {(name, key, data["live"], data["pace"]) for name, key, data in sent} == {("film", "film", True, 5.0)}
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_film_refuses_other_numbers_of_clips(count: int) -> None:
+    with pytest.raises(ValueError, match=f"clips must be one or two, got {count}"):
+        live.film([clip_in("Pendulum-v1")] * count, film_settings("Pendulum-v1"), live=False, key="film")
+
+
+def test_a_film_refuses_two_environments_on_one_clock() -> None:
+    clips = [clip_in(env_id) for env_id in ENVIRONMENTS]
+    with pytest.raises(ValueError, match="of one environment, got Pendulum-v1 and MountainCarContinuous-v0"):
+        live.film(clips, film_settings("Pendulum-v1"), live=False, key="film")
+
+
 # --- other environments -----------------------------------------------------------------------------------------------
 
 
@@ -119,7 +185,7 @@ def test_mountain_car_clip_brings_its_traces_and_gymnasiums_frames() -> None:
     clip = clip_at(shown(run), 0)
     obs = run.logs.steps.read("obs", 0, 999)
     np.testing.assert_array_equal(values(clip)[0], obs[:, 0])
-    np.testing.assert_array_equal(values(clip)[1], obs[:, 1])
+    np.testing.assert_array_equal(values(clip)[2], obs[:, 1])
     every, count = clip["every"], len(clip["frames"])
     assert FRAMES_A_CLIP / 2 < count <= FRAMES_A_CLIP
     assert (count - 1) * every < 999 <= count * every

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ddpg_core.config import PRESETS
@@ -430,3 +431,58 @@ def test_a_lab_of_many_runs_takes_no_more_of_the_machine_than_one_of_one(
     take_to(few, lonely, 2500)
     steps = sum(player.run.env_steps for player in crowd)
     assert steps < 3 * lonely.run.env_steps
+
+
+# --- the time machine -------------------------------------------------------------------------------------------------
+
+
+def test_cursor_shows_each_run_at_that_episode_or_the_nearest_it_has(lab: Lab) -> None:
+    long, short = on_stage(lab, IDLE), on_stage(lab, IDLE, 1)
+    long.run.advance(episodes=3, steps=None)
+    long.run.advance(steps=10)
+    short.run.advance(episodes=1)
+    assert [lab.moment(player).env_steps for player in (long, short)] == [610, 200]
+    assert (lab.past(long), lab.past(short)) == (range(4), range(2))
+    lab.cursor = 2
+    assert [lab.moment(player).episode for player in (long, short)] == [2, 1]
+    assert [lab.moment(player).env_steps for player in (long, short)] == [400, 200]
+
+
+def test_branch_goes_on_from_the_episode_as_its_origin_did(lab: Lab) -> None:
+    origin = on_stage(lab, SMALL)
+    origin.run.advance(episodes=3)
+    lab.cursor = 2
+    lab.speed = "1 step/s"
+    branch = lab.branch(origin.id, 2)
+    assert branch is not None
+    assert (lab.selected, lab.cursor, branch.playing) == (branch, None, True)
+    assert branch.label == f"{origin.label} from 2"
+    assert branch.colour != origin.colour
+    lab.pause(branch.id)
+    branch.run.advance(steps=600 - branch.run.env_steps)
+    np.testing.assert_array_equal(branch.run.logs.steps.rows(), origin.run.logs.steps.rows())
+    lab.reset(branch.id)
+    assert branch.label == origin.label
+
+
+def test_branch_that_cannot_be_made_says_why_and_changes_nothing(lab: Lab) -> None:
+    origin = on_stage(lab, IDLE)
+    assert lab.branch(origin.id, 7) is None
+    assert "cannot go on from there" in lab.take_notice()
+    while len(lab.players) < MAX_RUNS:
+        on_stage(lab, IDLE)
+    assert lab.branch(origin.id, 0) is None
+    assert "Remove a run" in lab.take_notice()
+    assert lab.branch(99, 0) is None
+    assert len(lab.players) == MAX_RUNS
+
+
+def test_new_run_and_reset_go_live(lab: Lab) -> None:
+    player = on_stage(lab, IDLE)
+    player.run.advance(episodes=1)
+    lab.cursor = 1
+    lab.reset(player.id)
+    assert lab.cursor is None
+    lab.cursor = 1
+    on_stage(lab, IDLE)
+    assert lab.cursor is None

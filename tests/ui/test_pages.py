@@ -285,7 +285,7 @@ def test_train_slider_acts_on_the_selected_run_alone_and_shows_the_labs_value_on
     assert other.run.recipe.interventions == ()
 
 
-def test_pendulum_shows_the_newest_episode_until_another_is_chosen(
+def test_pendulum_shows_the_newest_episode_or_the_one_at_the_cursor(
     visit: Callable[..., AppTest], lab: Lab, runs: dict[str, Run]
 ) -> None:
     player = on_stage(lab, IDLE)
@@ -294,37 +294,63 @@ def test_pendulum_shows_the_newest_episode_until_another_is_chosen(
     film = component(at, "film")
     assert film["live"]
     assert film["clip"]["title"].endswith("episode 3")
-    at.toggle(key="follow").set_value(False).run()
-    film = component(at, "film")
+    lab.cursor = 1
+    film = component(at.run(), "film")
     assert not film["live"]
     assert film["clip"]["title"].endswith("episode 1")
     assert film["clip"]["finished"]
 
 
 def test_pendulum_says_what_to_do_before_the_first_step(visit: Callable[..., AppTest], lab: Lab) -> None:
-    on_stage(lab, IDLE)
+    player = on_stage(lab, IDLE)
     at = visit("pendulum")
     (hint,) = at.info
     assert "Press Play" in hint.value
     press(at, "step")
     assert not at.info
     assert component(at, "film")["clip"]["traces"][0]["length"] == 1
+    player.run.advance(episodes=1)
+    lab.cursor = 0
+    (hint,) = at.run().info
+    assert "move the cursor" in hint.value
 
 
-def test_pendulum_keeps_working_when_the_chosen_episode_is_no_longer_offered(
-    visit: Callable[..., AppTest], lab: Lab
+# --- the time machine -------------------------------------------------------------------------------------------------
+
+
+def test_cursor_takes_every_number_of_the_frame_back(
+    visit: Callable[..., AppTest], lab: Lab, runs: dict[str, Run]
 ) -> None:
-    player = on_stage(lab, IDLE)
-    player.run.advance(episodes=3)
-    at = visit("pendulum")
-    at.toggle(key="follow").set_value(False).run()
-    at.number_input(key="film-episode").set_value(2).run()
-    assert component(at, "film")["clip"]["title"].endswith("episode 2")
-    press(at, "reset")
-    press(at, "step")
-    assert [hint.value for hint in at.info] == ["The log holds episodes 1 to 1: choose one of these."]
-    at.toggle(key="follow").set_value(True).run()
-    assert component(at, "film")["clip"]["title"].endswith("episode 1")
+    on_stage(lab, IDLE).run = runs["trained"]
+    at = visit("train")
+    assert component(at, "cursor") == {"first": 0, "last": 2, "episode": None}
+    lab.cursor = 1
+    shown = status(at.run())
+    assert (shown["episodes finished"], shown["env steps"]) == ("1", "200")
+    assert shown["mean of 1 returns"].startswith(
+        f"−{abs(round(runs['trained'].logs.episodes.read('episode_return')[0]))}"
+    )
+    assert component(at, "cursor")["episode"] == 1
+    figures = [figure for name, data in components(at) if name == "ddpg_charts" for figure in data["figures"]]
+    assert len(figures) == 9
+    for figure in figures:
+        assert any(shape["type"] == "rect" and shape["x0"] == 1 for shape in figure["layout"]["shapes"])
+    parts = {part["part"]: part["number"] for part in component(turn(at, "home"), "loop")["parts"]}
+    assert parts["environment"] == "episode 2"
+    assert parts["replay"] == "200"
+
+
+def test_cursor_beyond_the_log_shows_the_nearest_episode_and_says_so(
+    visit: Callable[..., AppTest], lab: Lab, runs: dict[str, Run]
+) -> None:
+    on_stage(lab, IDLE).run = runs["trained"]
+    lab.cursor = 40
+    at = visit("train")
+    (hint,) = at.info
+    assert "holds episodes 0 to 2, so you see episode 2" in hint.value
+    assert status(at)["env steps"] == "400"
+    lab.cursor = 2
+    assert not at.run().info
 
 
 # --- the files --------------------------------------------------------------------------------------------------------

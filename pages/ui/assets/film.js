@@ -1,140 +1,216 @@
-// The film: plays an episode from its logged states, as frames that pygame rendered, with traces that share its time.
-import {css, mount} from './shared.js'
+// The film: plays one or two episodes from their logged states on one clock, as frames that pygame rendered, with
+// traces that share its time.
+import {css, fit, floats, legible, mount, signed} from './shared.js'
+import {drawPendulum} from './pendulum.js'
 
 const STYLE = `
-.film { display: grid; grid-template-columns: minmax(280px, 470px) minmax(260px, 1fr); gap: 22px; font-family: var(--st-font);
-  color: var(--st-text-color); font-variant-numeric: tabular-nums; }
-@media (max-width: 820px) { .film { grid-template-columns: 1fr; } }
-.stage { position: relative; }
+.film { display: grid; grid-template: "screen traces" / minmax(280px, 470px) minmax(260px, 1fr); gap: 22px;
+  font-family: var(--st-font); color: var(--st-text-color); font-variant-numeric: tabular-nums; }
+.film.two { grid-template: "screen" "traces" / 1fr; }
+.screen { grid-area: screen; }
+.stages { display: flex; gap: 14px; }
+.stage { position: relative; flex: 1; min-width: 0; }
+.two .stage { max-width: 420px; }
+.two .bar { max-width: 854px; }
 canvas { display: block; width: 100%; }
-.stage canvas { aspect-ratio: 1; border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius);
+.stage canvas { aspect-ratio: 1; border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius); box-sizing: border-box;
   background: var(--st-secondary-background-color); }
-.stage.wide canvas { aspect-ratio: 3 / 2; }
-.caption { position: absolute; left: 14px; top: 10px; right: 14px; display: flex; justify-content: space-between; font-size: 14px; }
+.wide .stage canvas { aspect-ratio: 3 / 2; }
+.two .stage canvas { border-top: 5px solid var(--run); }
+.caption { position: absolute; left: 14px; top: 10px; right: 14px; display: flex; justify-content: space-between; gap: 8px;
+  font-size: 14px; }
+.two .caption { top: 14px; }
+.wide .caption { justify-content: start; gap: 14px; color: #1c2029; }
 .bar { display: flex; gap: 10px; align-items: center; margin-top: 10px; }
 .bar button, .bar select { font: inherit; font-size: 14px; color: inherit; background: var(--st-background-color); height: 36px;
   border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius); padding: 0 12px; cursor: pointer; }
 .bar button { min-width: 78px; }
-.bar input { flex: 1; min-width: 60px; accent-color: var(--st-primary-color); }
-.traces { display: flex; flex-direction: column; justify-content: space-between; gap: 6px; }
-.trace .line { display: flex; justify-content: space-between; align-items: baseline; font-size: 14px; }
-.trace b { font-size: 20px; font-weight: 600; }
-.trace b small { font-weight: 400; font-size: 13px; opacity: .75; }
-.trace canvas { height: 76px; }`
+.bar select { padding: 0 4px; }
+.bar select:disabled { cursor: default; opacity: .6; }
+.bar input { flex: 1; min-width: 50px; height: 36px; margin: 0; accent-color: var(--st-primary-color); }
+.bar output { font-size: 14px; min-width: 46px; text-align: right; }
+.traces { grid-area: traces; display: flex; flex-direction: column; justify-content: space-between; gap: 6px; }
+.trace .line { display: flex; justify-content: space-between; align-items: baseline; gap: 10px; font-size: 14px; }
+.trace .line > span { white-space: nowrap; }
+.trace .numbers { display: flex; align-items: baseline; gap: 10px; font-size: 15px; white-space: nowrap; }
+.trace b { font-weight: 600; }
+.trace i { display: inline-block; width: 14px; margin-right: 5px; border-top: 3px solid var(--run); vertical-align: middle; }
+.two .trace b + b i { border-top-style: dashed; }
+.trace small { font-size: 13px; opacity: .8; }
+.trace canvas { height: 62px; }
+.trace.main .line > span { font-weight: 600; }
+.trace.main .numbers { font-size: 20px; }
+.trace.main canvas { height: 116px; }
+.axis { display: flex; justify-content: space-between; margin-left: 38px; font-size: 12px; opacity: .85; }
+.axis + .axis { display: none; }
+@media (min-width: 821px) {
+  .two .traces { display: grid; grid-template-columns: 1fr 1fr; gap: 8px 22px; }
+  .two .axis + .axis { display: flex; }
+}
+@media (max-width: 820px) {
+  .film { grid-template: "screen" "traces" / minmax(0, 1fr); gap: 14px; }
+  .film.two .stages { flex-direction: column; align-items: center; gap: 8px; }
+  .two .stage { width: min(100%, 270px); flex: none; }
+  .two.wide .stage { width: 100%; }
+}`
+const MARKUP = `<div class="screen"><div class="stages"></div>
+  <div class="bar"><button type="button">Pause</button><input type="range" min="0" step="any" aria-label="Time in the episode">
+    <output aria-label="Time">0.0 s</output>
+    <select aria-label="Playing speed"><option value="0.25">¼×</option><option value="0.5">½×</option>
+    <option value="1" selected>1×</option><option value="2">2×</option><option value="4">4×</option></select></div></div>
+  <div class="traces"></div>`
+const STAGE = '<canvas role="img"></canvas><div class="caption"><span class="episode"></span><span class="total"></span></div>'
+const TRACE = '<div class="line"><span></span><span class="numbers"></span></div><canvas></canvas>'
 
-const ROD = '#cc4d4d'
-const floats = text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer)
+const GUTTER_PX = 38, REST_S = 1.2
+const STEP_OF = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1}
+
+const add = (parent, name, markup) => {
+  const element = parent.appendChild(document.createElement('div'))
+  element.className = name
+  element.innerHTML = markup
+  return element
+}
 
 const decode = clip => ({...clip, traces: clip.traces.map(trace => ({...trace, values: floats(trace.values)})),
-                         length: clip.traces[0].length})
+                         length: clip.traces[0].length,
+                         images: (clip.frames ?? []).map(source => Object.assign(new Image(), {src: source}))})
 
-function fit(canvas) {
-  const scale = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight
-  if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale)
-  if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale)
-  const context = canvas.getContext('2d')
-  context.setTransform(scale, 0, 0, scale, 0, 0)
-  context.clearRect(0, 0, width, height)
-  return [context, width, height]
+const at = (values, time) => values[Math.min(Math.floor(time), values.length - 1)]
+const last = clips => Math.max(...clips.map(clip => clip.length)) - 1
+const total = clips => Math.max(...clips.map(clip => Math.max(clip.steps, clip.length)))
+const colour = (state, canvas, index, trace) => legible(canvas, state.clips.length > 1 ? state.clips[index].colour : trace.colour)
+
+// --- the clock --------------------------------------------------------------------------------------------------------
+
+// How many steps a film that follows a run stays behind it, so that it need not wait for the next refresh.
+const behind = state => 0.5 + state.pace * state.every
+
+// Steps a second. A run that is followed sets the pace itself; a film far behind it catches up at the usual one.
+function rate(state, speed) {
+  if (!state.pace) return state.film.rate * speed
+  if (state.pending || state.clips.every(clip => clip.finished)) return state.pace
+  const lag = last(state.clips) - state.time, wanted = behind(state)
+  if (lag <= 0) state.waiting = true
+  if (lag >= wanted) state.waiting = false
+  if (state.waiting) return 0
+  if (lag > 3 * wanted) return Math.max(state.film.rate, 1.1 * state.pace)
+  return state.pace * Math.min(1.3, 0.7 + 0.3 * lag / wanted)
 }
 
-// The angle between two logged steps, the short way round.
-const between = (values, time, around) => {
-  const i = Math.min(Math.floor(time), values.length - 1), j = Math.min(i + 1, values.length - 1)
-  let step = values[j] - values[i]
-  if (around) step -= 2 * Math.PI * Math.round(step / (2 * Math.PI))
-  return values[i] + step * (time - i)
+function advance(state, seconds, speed) {
+  const end = last(state.clips)
+  state.time = Math.min(end, state.time + seconds * rate(state, speed))
+  state.rested = state.time >= end ? state.rested + seconds : 0
+  if (state.time < end) return
+  if (state.pending) show(state, state.pending)
+  else if (!state.pace && state.rested > REST_S && state.clips.every(clip => clip.finished)) state.time = state.rested = 0
 }
 
-function drawPendulum(state, canvas) {
-  const {clip, time, film} = state
-  const [c, w] = fit(canvas)
-  const [angles, , torques] = clip.traces.map(trace => trace.values)
-  const angle = between(angles, time, true), torque = torques[Math.min(Math.floor(time), torques.length - 1)]
-  const m = w / 2, reach = w * film.reach, ink = css(canvas, '--st-text-color')
-  c.strokeStyle = ink
-  c.lineWidth = 1.5
-  c.globalAlpha = 0.3
-  c.setLineDash([5, 6])
-  c.beginPath(); c.moveTo(m, m); c.lineTo(m, m - reach * 1.25); c.stroke()
-  c.setLineDash([])
-  c.globalAlpha = 1
-  const tip = a => [m - Math.sin(a) * reach, m - Math.cos(a) * reach]
-  for (let back = 16; back > 0; back--) {
-    if (time - back < 0) continue
-    const [x, y] = tip(between(angles, time - back, true))
-    c.globalAlpha = 0.5 * (1 - back / 17)
-    c.fillStyle = ROD
-    c.beginPath(); c.arc(x, y, 3.4, 0, 7); c.fill()
-  }
-  c.globalAlpha = 1
-  if (state.sheet.complete && state.sheet.naturalWidth) {
-    const turn = 2 * Math.PI / film.frames
-    const index = Math.round(angle / turn), frame = ((index % film.frames) + film.frames) % film.frames
-    const columns = Math.round(state.sheet.naturalWidth / film.cell), size = w * film.share
-    c.save()
-    c.translate(m, m)
-    c.rotate(-(angle - index * turn))
-    c.drawImage(state.sheet, (frame % columns) * film.cell, Math.floor(frame / columns) * film.cell, film.cell, film.cell,
-                -size / 2, -size / 2, size, size)
-    c.restore()
-  }
-  if (Math.abs(torque) > 0.02) {
-    const share = Math.min(1, Math.abs(torque) / film.limit), radius = w * 0.085, sweep = 2.6 * share, sign = torque > 0 ? -1 : 1
-    const from = -Math.PI / 2 - sign * sweep / 2, to = from + sign * sweep
-    c.strokeStyle = c.fillStyle = film.actor
-    c.lineWidth = 2 + 4 * share
-    c.beginPath(); c.arc(m, m, radius, from, to, sign < 0); c.stroke()
-    const x = m + radius * Math.cos(to), y = m + radius * Math.sin(to), ahead = to + sign * Math.PI / 2, head = 5 + 8 * share
-    c.beginPath()
-    c.moveTo(x + head * Math.cos(ahead), y + head * Math.sin(ahead))
-    c.lineTo(x + head * 0.7 * Math.cos(to), y + head * 0.7 * Math.sin(to))
-    c.lineTo(x - head * 0.7 * Math.cos(to), y - head * 0.7 * Math.sin(to))
-    c.fill()
-  }
+// Turns to other episodes: from their start, or close to the newest step where a run is followed.
+function show(state, clips) {
+  state.clips = clips
+  state.pending = null
+  state.time = state.rested = 0
+  state.waiting = false
+  const end = last(clips)
+  if (state.pace && !clips.every(clip => clip.finished) && end > 3 * behind(state)) state.time = end - behind(state)
 }
 
-function drawFrames(state, canvas) {
+function take(state, clips, live) {
+  const same = (one, other, key) => one.length === other.length && one.every((clip, index) => clip[key] === other[index][key])
+  const followed = live && state.live && same(state.clips, clips, 'run')
+  if (same(state.clips, clips, 'id')) Object.assign(state, {clips, pending: null})
+  else if (followed && state.time < last(state.clips)) state.pending = clips
+  else show(state, clips)
+  state.live = live
+}
+
+// --- pictures ---------------------------------------------------------------------------------------------------------
+
+function drawFrame(canvas, {frames, every, images}, time) {
   const [c, w, h] = fit(canvas)
-  const {frames, every} = state.clip
-  const image = state.images[Math.min(Math.floor(state.time / every), frames.length - 1)]
+  const image = images[Math.min(Math.floor(time / every), frames.length - 1)]
   if (image?.complete && image.naturalWidth) c.drawImage(image, 0, 0, w, h)
 }
 
-function drawTrace(state, trace, canvas) {
-  const [c, w, h] = fit(canvas)
-  const {low, high, values, colour} = trace, steps = Math.max(state.clip.steps, values.length, 2)
-  const x = i => w * i / (steps - 1), y = v => 4 + (h - 8) * (1 - (v - low) / (high - low))
+function drawStage(state, stage, clip) {
+  const canvas = stage.querySelector('canvas'), time = Math.min(state.time, clip.length - 1)
+  const values = key => clip.traces.find(trace => trace.key === key).values
+  if (state.film.sheet) drawPendulum(canvas, state.sheet, state.film, values('angle'), values('torque'), time)
+  else drawFrame(canvas, clip, time)
+  canvas.setAttribute('aria-label', `${clip.title} in motion`)
+  stage.style.setProperty('--run', legible(canvas, clip.colour))
+  stage.querySelector('.episode').textContent = clip.title
+  stage.querySelector('.total').textContent = clip.note
+}
+
+function drawTrace(state, index, canvas) {
+  const [c, w, h] = fit(canvas), steps = Math.max(total(state.clips), 2)
+  const {low, high, ticks} = state.clips[0].traces[index]
+  const x = i => GUTTER_PX + (w - GUTTER_PX - 6) * i / (steps - 1), y = v => 4 + (h - 8) * (1 - (v - low) / (high - low))
+  const upright = i => { c.beginPath(); c.moveTo(x(i), 0); c.lineTo(x(i), h); c.stroke() }
   c.strokeStyle = css(canvas, '--st-border-color')
-  c.strokeRect(0.5, 0.5, w - 1, h - 1)
-  if (low < 0 && high > 0) { c.beginPath(); c.moveTo(0, y(0)); c.lineTo(w, y(0)); c.stroke() }
-  c.strokeStyle = colour
-  c.lineWidth = 1.8
+  c.fillStyle = css(canvas, '--st-text-color')
+  c.font = `12px ${css(canvas, '--st-font')}`
+  c.textAlign = 'right'
+  c.strokeRect(GUTTER_PX - 0.5, 0.5, w - GUTTER_PX, h - 1)
+  for (const [value, text] of ticks) {
+    c.textBaseline = y(value) < 10 ? 'top' : y(value) > h - 10 ? 'bottom' : 'middle'
+    c.fillText(text, GUTTER_PX - 6, y(value))
+    c.beginPath(); c.moveTo(GUTTER_PX, y(value)); c.lineTo(w, y(value)); c.stroke()
+  }
+  c.setLineDash([3, 3])
+  for (const clip of state.clips) {
+    c.strokeStyle = legible(canvas, state.clips.length > 1 ? clip.colour : state.film.mark)
+    clip.marks.forEach(upright)
+  }
+  c.lineWidth = 2
+  state.clips.forEach(({traces}, number) => {
+    c.strokeStyle = colour(state, canvas, number, traces[index])
+    c.setLineDash(number ? [7, 4] : [])
+    drawLine(c, traces[index], x, y)
+  })
+  c.setLineDash([])
+  c.strokeStyle = css(canvas, '--st-text-color')
+  c.lineWidth = 1
+  upright(state.time)
+  state.clips.forEach(({traces}, number) => {
+    const time = Math.min(state.time, traces[index].length - 1)
+    c.fillStyle = colour(state, canvas, number, traces[index])
+    c.beginPath(); c.arc(x(time), y(at(traces[index].values, time)), 4.5, 0, 7); c.fill()
+  })
+}
+
+function drawLine(c, {values, around}, x, y) {
   c.beginPath()
   values.forEach((v, i) => {
-    const jump = i && trace.around && Math.abs(v - values[i - 1]) > Math.PI
+    const jump = i && around && Math.abs(v - values[i - 1]) > Math.PI
     i && !jump ? c.lineTo(x(i), y(v)) : c.moveTo(x(i), y(v))
   })
   c.stroke()
-  c.strokeStyle = state.film.mark
-  c.setLineDash([3, 3])
-  for (const mark of state.clip.marks) { c.beginPath(); c.moveTo(x(mark), 0); c.lineTo(x(mark), h); c.stroke() }
-  c.setLineDash([])
-  const now = values[Math.min(Math.floor(state.time), values.length - 1)]
-  c.strokeStyle = css(canvas, '--st-text-color')
-  c.lineWidth = 1
-  c.beginPath(); c.moveTo(x(state.time), 0); c.lineTo(x(state.time), h); c.stroke()
-  c.fillStyle = colour
-  c.beginPath(); c.arc(x(state.time), y(now), 4, 0, 7); c.fill()
-  return now
 }
 
-function take(root, clip) {
-  const state = root.state
-  state.clip = clip
-  state.images = (clip.frames ?? []).map(source => Object.assign(new Image(), {src: source}))
-  root.querySelector('.episode').textContent = clip.title
-  root.querySelector('.total').textContent = clip.note
+function draw(root) {
+  const state = root.state, seconds = time => `${(time / state.film.rate).toFixed(1)} s`
+  root.querySelectorAll('.stage').forEach((stage, index) => drawStage(state, stage, state.clips[index]))
+  root.querySelectorAll('.trace').forEach((row, index) => {
+    const canvas = row.querySelector('canvas')
+    drawTrace(state, index, canvas)
+    row.querySelectorAll('b').forEach((number, which) => {
+      const trace = state.clips[which].traces[index]
+      number.style.setProperty('--run', colour(state, canvas, which, trace))
+      number.lastChild.textContent = signed(at(trace.values, state.time), trace.digits)
+    })
+  })
+  const end = total(state.clips) - 1, slider = root.querySelector('input')
+  for (const axis of root.querySelectorAll('.axis'))
+    [0, end / 2, end].forEach((time, index) => { axis.children[index].textContent = seconds(time) })
+  slider.max = end
+  if (!state.dragging) slider.value = state.time
+  slider.setAttribute('aria-valuetext', `step ${Math.floor(state.time) + 1} of ${end + 1}, ${seconds(state.time)}`)
+  root.querySelector('output').textContent = seconds(state.time)
+  root.dataset.time = state.time.toFixed(2)
 }
 
 function tick(root, now) {
@@ -143,72 +219,75 @@ function tick(root, now) {
   requestAnimationFrame(next => tick(root, next))
   const seconds = Math.min(0.2, (now - (state.before ?? now)) / 1000)
   state.before = now
-  const end = state.clip.length - 1
-  if (state.playing && !state.dragging) {
-    state.time = Math.min(end, state.time + seconds * state.film.rate * Number(root.querySelector('select').value))
-    state.rested = state.time >= end ? (state.rested ?? 0) + seconds : 0
-    if (state.time >= end && (state.pending || (state.clip.finished && state.rested > 1.2))) {
-      if (state.pending) take(root, state.pending)
-      state.pending = null
-      state.time = state.rested = 0
-    }
-  }
-  const stage = root.querySelector('.stage canvas')
-  state.film.sheet ? drawPendulum(state, stage) : drawFrames(state, stage)
-  root.querySelectorAll('.trace').forEach((row, index) => {
-    const trace = state.clip.traces[index], value = drawTrace(state, trace, row.querySelector('canvas'))
-    row.querySelector('b span').textContent = value.toFixed(trace.digits).replace('-', '−')
-  })
-  const slider = root.querySelector('input')
-  slider.max = Math.max(state.clip.steps, state.clip.length) - 1
-  if (!state.dragging) slider.value = state.time
-  root.dataset.time = state.time.toFixed(2)
+  if (state.playing && !state.dragging) advance(state, seconds, Number(root.querySelector('select').value))
+  const loaded = state.sheet.complete && state.clips.every(clip => clip.images.every(image => image.complete))
+  const seen = [state.time, root.clientWidth, window.devicePixelRatio, css(root, '--st-background-color'), loaded].join()
+  if (seen === state.seen && state.drawn === state.clips) return
+  Object.assign(state, {seen, drawn: state.clips})
+  draw(root)
 }
 
-function build(parent, data) {
-  const root = mount(parent, STYLE, `<div class="film"><div>
-    <div class="stage ${data.film.sheet ? '' : 'wide'}"><canvas role="img" aria-label="The pendulum in motion"></canvas>
-      <div class="caption"><span class="episode"></span><span class="total"></span></div></div>
-    <div class="bar"><button type="button">Pause</button><input type="range" min="0" step="any" aria-label="Time in the episode">
-      <select aria-label="Playing speed"><option value="0.25">¼×</option><option value="0.5">½×</option>
-      <option value="1" selected>1×</option><option value="2">2×</option><option value="4">4×</option></select></div></div>
-    <div class="traces"></div></div>`, '.film')
-  const state = root.state = {time: 0, playing: true, film: data.film, sheet: new Image()}
-  for (const trace of data.clip.traces) {
-    const row = root.querySelector('.traces').appendChild(document.createElement('div'))
-    row.className = 'trace'
-    row.innerHTML = '<div class="line"><span></span><b><span></span> <small></small></b></div><canvas></canvas>'
-    row.querySelector('.line span').textContent = trace.name
-    row.querySelector('small').textContent = trace.unit
+// --- putting it up ----------------------------------------------------------------------------------------------------
+
+function build(root, clips, sheet) {
+  const state = root.state
+  root.className = `film${clips.length > 1 ? ' two' : ''}${sheet ? '' : ' wide'}`
+  root.innerHTML = MARKUP
+  clips.forEach(() => add(root.querySelector('.stages'), 'stage', STAGE))
+  const traces = root.querySelector('.traces')
+  for (const trace of clips[0].traces) {
+    const row = add(traces, trace.main ? 'trace main' : 'trace', TRACE)
+    row.querySelector('.line > span').textContent = trace.name
+    row.querySelector('canvas').setAttribute('role', 'img')
+    row.querySelector('canvas').setAttribute('aria-label', `${trace.name} over time`)
+    row.querySelector('.numbers').innerHTML = clips.map(() => `<b>${clips.length > 1 ? '<i></i>' : ''}<span></span></b>`).join('')
+    row.querySelector('.numbers').appendChild(document.createElement('small')).textContent = trace.unit
   }
+  clips.forEach(() => add(traces, 'axis', '<span></span><span></span><span></span>'))
   const button = root.querySelector('button'), slider = root.querySelector('input')
-  button.onclick = () => {
-    state.playing = !state.playing
-    button.textContent = state.playing ? 'Pause' : 'Play'
+  const play = playing => {
+    state.playing = playing
+    button.textContent = playing ? 'Pause' : 'Play'
   }
+  play(state.playing)
+  button.onclick = () => play(!state.playing)
   slider.oninput = () => {
     state.dragging = true
-    state.time = Math.min(Number(slider.value), state.clip.length - 1)
+    state.time = Math.min(Number(slider.value), last(state.clips))
   }
   slider.onchange = () => { state.dragging = false }
-  return root
+  slider.onkeydown = event => {
+    const by = STEP_OF[event.key]
+    if (!by || event.altKey || event.ctrlKey || event.metaKey) return
+    event.preventDefault()
+    play(false)
+    const next = by > 0 ? Math.floor(state.time) + 1 : Math.ceil(state.time) - 1
+    state.time = Math.max(0, Math.min(last(state.clips), next))
+  }
 }
 
 export default function ({data, parentElement}) {
-  const clip = decode(data.clip)
+  const clips = [data.clip, ...data.beside].map(decode), kind = `${clips.length} ${data.film.sheet}`
   let root = parentElement.querySelector('.film')
-  const fresh = !root
-  if (fresh) root = build(parentElement, data)
-  const state = root.state
-  state.film = data.film
-  if (data.film.sheet && !state.sheet.src) state.sheet.src = new URL(data.film.sheet, document.baseURI).href
-  if (fresh || state.clip.id === clip.id) take(root, clip)
-  else if (data.live && state.live && state.clip.run === clip.run && state.time < state.clip.length - 1) state.pending = clip
-  else {
-    take(root, clip)
-    state.pending = null
-    state.time = 0
+  const fresh = !root, now = performance.now() / 1000
+  if (fresh) {
+    root = mount(parentElement, STYLE, '<div class="film"></div>', '.film')
+    root.state = {playing: true, sheet: new Image(), every: 0.5, kind: null}
   }
-  state.live = data.live
-  if (fresh) requestAnimationFrame(now => tick(root, now))
+  const state = root.state
+  Object.assign(state, {film: data.film, pace: data.live ? data.pace : null})
+  if (data.film.sheet && !state.sheet.src) state.sheet.src = new URL(data.film.sheet, document.baseURI).href
+  if (!fresh) state.every += 0.3 * (Math.max(0.25, Math.min(2, now - state.came)) - state.every)
+  state.came = now
+  if (kind === state.kind) take(state, clips, data.live)
+  else {
+    Object.assign(state, {kind, live: data.live})
+    show(state, clips)
+    build(root, clips, data.film.sheet)
+  }
+  const speed = root.querySelector('select')
+  speed.disabled = Boolean(state.pace)
+  speed.title = state.pace ? 'The film follows the run at its own pace.' : ''
+  state.seen = null
+  if (fresh) requestAnimationFrame(next => tick(root, next))
 }

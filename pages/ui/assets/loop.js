@@ -10,16 +10,16 @@ const STYLE = `
 @media (prefers-reduced-motion: reduce) { .live .arrow { animation: none; } }
 .head { fill: var(--st-text-color); opacity: .7; }
 .tag { position: absolute; transform: translate(-50%, -50%); background: var(--st-background-color); padding: 1px 7px;
-  font-size: 13px; white-space: nowrap; border-radius: 6px; }
+  font-size: 0.867rem; white-space: nowrap; border-radius: 6px; }
 .box { all: unset; position: absolute; box-sizing: border-box; padding: 10px 14px; border-radius: 10px; cursor: pointer;
   border: 1px solid var(--st-border-color); border-top: 5px solid var(--role);
   background: var(--st-secondary-background-color); display: flex; flex-direction: column; overflow: hidden; }
 .box:hover { border-color: var(--role); }
 .box:focus-visible { outline: 2px solid var(--st-primary-color); }
-.name { font-weight: 600; font-size: 16px; display: flex; justify-content: space-between; }
-.go { font-size: 12px; font-weight: 400; opacity: .7; }
-.number { font-size: 23px; font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; margin-top: 2px; }
-.note { font-size: 13px; line-height: 1.3; opacity: .82; }
+.name { font-weight: 600; font-size: 1.067rem; display: flex; justify-content: space-between; }
+.go { font-size: 0.8rem; font-weight: 400; opacity: .7; }
+.number { font-size: 1.533rem; font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; margin-top: 2px; }
+.note { font-size: 0.867rem; line-height: 1.3; opacity: .82; }
 .box svg.spark { position: absolute; right: 12px; bottom: 10px; width: 88px; height: 30px; overflow: visible; }
 .spark path { fill: none; stroke: var(--role); stroke-width: 2; stroke-linejoin: round; }
 .rod { position: absolute; right: 14px; bottom: 8px; width: 66px; height: 66px; }

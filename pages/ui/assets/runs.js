@@ -10,15 +10,15 @@ button { all: unset; cursor: pointer; box-sizing: border-box; }
 button:focus-visible { outline: 2px solid var(--st-primary-color); border-radius: 6px; }
 .pick { display: block; width: 100%; padding: 9px 10px 8px; }
 .top { display: flex; gap: 8px; align-items: baseline; padding-right: 54px; }
-.top b { font-weight: 600; font-size: 15px; white-space: nowrap; }
-.difference { font-size: 12px; opacity: .75; overflow-wrap: anywhere; }
-.numbers { display: flex; justify-content: space-between; align-items: end; font-size: 13px; gap: 8px;
+.top b { font-weight: 600; font-size: 1rem; white-space: nowrap; }
+.difference { font-size: 0.8rem; opacity: .75; overflow-wrap: anywhere; }
+.numbers { display: flex; justify-content: space-between; align-items: end; font-size: 0.867rem; gap: 8px;
   font-variant-numeric: tabular-nums; }
 .numbers span:first-child { white-space: pre-line; line-height: 1.35; }
 svg { width: 62px; height: 30px; overflow: visible; flex: none; }
 path { fill: none; stroke: var(--run); stroke-width: 1.8; stroke-linejoin: round; vector-effect: non-scaling-stroke; }
 .tools { position: absolute; top: 5px; right: 5px; display: flex; gap: 2px; }
-.tools button { width: 25px; height: 25px; text-align: center; border-radius: 6px; font-size: 15px; line-height: 25px; opacity: .8; }
+.tools button { width: 25px; height: 25px; text-align: center; border-radius: 6px; font-size: 1rem; line-height: 25px; opacity: .8; }
 .tools button:hover { background: var(--st-secondary-background-color); opacity: 1; }
 .tools svg { width: 13px; height: 13px; vertical-align: middle; }
 .tools path { fill: var(--st-text-color); stroke: var(--st-text-color); stroke-width: 1; }

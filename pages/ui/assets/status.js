@@ -7,10 +7,10 @@ const STYLE = `
 .item { display: flex; flex-direction: column; min-width: 86px; }
 .item.name { min-width: 150px; max-width: 100%; }
 .item.name span { white-space: normal; overflow-wrap: anywhere; max-width: 46ch; }
-.item b { font-size: 20px; font-weight: 600; line-height: 1.25; white-space: nowrap; }
-.item span { font-size: 12px; opacity: .72; white-space: nowrap; }
+.item b { font-size: 1.333rem; font-weight: 600; line-height: 1.25; white-space: nowrap; }
+.item span { font-size: 0.8rem; opacity: .72; white-space: nowrap; }
 .dot { display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 7px; }
-@media (max-width: 640px) { .status { gap: 4px 16px } .item b { font-size: 17px } .item { min-width: 76px } }`
+@media (max-width: 640px) { .status { gap: 4px 16px } .item b { font-size: 1.133rem } .item { min-width: 76px } }`
 
 export default function ({data, parentElement}) {
   let line = parentElement.querySelector('.status')

@@ -8,6 +8,7 @@ from pages.ui import live
 from pages.ui.charts import inside_charts, return_chart
 from pages.ui.controls import live_controls
 from pages.ui.curves import curve_of
+from pages.ui.doctor_panel import doctor_every_s, doctor_panel
 from pages.ui.frame import knobs, need_run, page_head
 from pages.ui.session import current_lab, refresh_s
 
@@ -38,6 +39,7 @@ refresh = refresh_s(lab)
 picture, side = st.columns([3.1, 1], gap="medium")
 with picture:
     st.fragment(draw_returns, run_every=refresh)()
+    st.fragment(lambda: doctor_panel(lab, player), run_every=doctor_every_s(lab, player))()
     st.markdown(f"##### Inside {player.label}")
     st.fragment(draw_inside, run_every=refresh and 2 * refresh)()
 with side, knobs():

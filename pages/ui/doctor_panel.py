@@ -1,0 +1,58 @@
+"""The training doctor's panel: findings about the selected run, each with its evidence and a knob to turn."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from ddpg_core.config import SETTINGS, format_value
+from ddpg_core.doctor import Finding, diagnose
+from ddpg_core.environment import Physics
+from pages.ui.lab import Lab
+from pages.ui.oracle_job import ask_oracle
+from pages.ui.player import Player
+
+PANEL_HEIGHT_PX: Final = 196
+EVERY_S: Final = 4.0
+_SIGNS: Final = {
+    "bad": ("red", "error", "Broken"),
+    "warning": ("orange", "warning", "Look here"),
+    "good": ("green", "check_circle", "Healthy"),
+    "info": ("blue", "info", "Note"),
+}
+
+
+def doctor_every_s(lab: Lab, player: Player) -> float | None:
+    """Seconds between the doctor's looks; None where nothing changes."""
+    waiting = player.run.config.env_id == "Pendulum-v1" and ask_oracle(Physics.of(player.run.config)) < 1
+    return 1.0 if waiting else EVERY_S if lab.playing and lab.cursor is None else None
+
+
+def doctor_panel(lab: Lab, player: Player) -> None:
+    """What the doctor says about the run at the cursor, the worst first; a knob that is accepted is an intervention."""
+    with st.container(height=PANEL_HEIGHT_PX, key="doctor"):
+        physics = Physics.of(player.run.config)
+        if player.run.config.env_id == "Pendulum-v1" and ask_oracle(physics) < 1:
+            st.caption("The doctor is working out how good this pendulum's episodes could have been …")
+            return
+        with lab.reading():
+            findings = diagnose(player.run, lab.moment(player))
+        for finding in findings:
+            _finding(lab, player, finding)
+
+
+def _finding(lab: Lab, player: Player, finding: Finding) -> None:
+    colour, icon, word = _SIGNS[finding.severity]
+    words, act = st.columns([5, 1.6], vertical_alignment="center")
+    words.markdown(
+        f":{colour}[:material/{icon}: **{word}**] &nbsp; **{finding.title}**  \n{finding.advice}  \n"
+        f":gray[{finding.evidence}]"
+    )
+    if finding.knob is None or lab.cursor is not None:
+        return
+    name, value = finding.knob
+    label = f"{SETTINGS[name].label} → {format_value(value)}"
+    if act.button(label, key=f"doctor-{finding.kind}", help="Change it now, as moving its knob would"):
+        lab.intervene(player.id, {name: value})
+        st.rerun()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ddpg_core.config import PRESETS
+from ddpg_core.environment import Physics
+from ddpg_core.oracle import oracle_ready
+from pages.ui.lab import Lab
+from pages.ui.oracle_job import ask_oracle
+from tests.helpers import CAR, SMALL, started, trained
+from tests.ui.helpers import diverged, eventually, on_stage
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def oracle() -> None:
+    assert eventually(lambda: ask_oracle(Physics()) == 1)
+
+
+def opened(lab: Lab) -> AppTest:
+    at = AppTest.from_file(ROOT / "app.py", default_timeout=60)
+    at.session_state["lab"], at.session_state["token"] = lab, "token"
+    at.run()
+    at.switch_page("pages/train_page.py").run()
+    assert not at.exception
+    return at
+
+
+def words(at: AppTest) -> str:
+    return " ".join(text.value for text in at.markdown)
+
+
+def test_a_finding_is_told_with_its_evidence_and_its_knob_acts_on_the_run(lab: Lab) -> None:
+    player = on_stage(lab, PRESETS["no_replay"].changed({"hidden": (8,)}))
+    player.run.advance(episodes=6)
+    at = opened(lab)
+    assert "newest transition only" in words(at)
+    at.button(key="doctor-no_replay").click().run()
+    assert not at.exception
+    (intervention,) = player.run.recipe.interventions
+    assert intervention.step == player.run.env_steps
+    assert player.run.config.replay == "uniform"
+    assert "doctor-no_replay" not in {button.key for button in at.button}
+
+
+def test_the_past_is_judged_as_it_was_and_offers_no_knob(lab: Lab) -> None:
+    player = on_stage(lab, PRESETS["no_replay"].changed({"hidden": (8,)}))
+    player.run.advance(episodes=6)
+    lab.cursor = 6
+    at = opened(lab)
+    assert "of the 1,200 transitions" in words(at)
+    assert not [button for button in at.button if str(button.key).startswith("doctor-")]
+    lab.cursor = 0
+    assert "1,200" not in words(at.run())
+
+
+@pytest.mark.parametrize("case", ["fresh", "diverged", "car"])
+def test_every_run_gets_a_word(lab: Lab, case: str) -> None:
+    runs = {"fresh": started, "diverged": diverged, "car": lambda: trained(1200, SMALL.changed(CAR))}
+    on_stage(lab, SMALL).run = runs[case]()
+    assert (":red[" in words(opened(lab))) == (case == "diverged")
+
+
+def test_the_oracle_is_solved_in_the_background_once() -> None:
+    physics = Physics(9.0, 1.1, 0.9)
+    assert not oracle_ready(physics)
+    shares = [ask_oracle(physics)]
+    assert eventually(lambda: shares.append(ask_oracle(physics)) or shares[-1] == 1)
+    assert np.all(np.diff(shares) >= 0)
+    assert oracle_ready(physics)

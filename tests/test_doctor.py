@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import ddpg_core.logs
 from ddpg_core import doctor
 from ddpg_core.config import PRESETS, Config, setting_of
-from ddpg_core.doctor import Finding, diagnose, regrets
+from ddpg_core.doctor import Finding, diagnose, knobs, regrets
 from ddpg_core.environment import Physics, pendulum_obs
 from ddpg_core.learner import STATISTICS
 from ddpg_core.logs import EPISODE_COLUMNS, Table
@@ -441,7 +441,7 @@ def test_regret_of_an_episode_whose_start_was_dropped_is_unknown(monkeypatch: py
 )
 def test_every_knob_is_valid_and_changes_something(changes: dict[str, Any], episode: int) -> None:
     config = Config(**changes)
-    choices: list[Callable[[Config], doctor.Knob | None]] = [doctor._calmer, doctor._trustier, doctor._unsaturating]
+    choices: list[Callable[[Config], doctor.Knob | None]] = [knobs.calmer, knobs.trustier, knobs.unsaturating]
     for knob in (choose(config) for choose in choices):
         assert_useful(knob, config)
-    assert_useful(doctor._more_noise(config, episode), config)
+    assert_useful(knobs.more_noise(config, episode), config)

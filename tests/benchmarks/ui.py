@@ -1,4 +1,4 @@
-"""Measures the dashboard in a real browser: training rate beside headless, slider latency, first paint, memory.
+"""Measures the dashboard in a real browser: training beside headless, latencies, refreshes, first paint, memory.
 
 usage: python -m tests.benchmarks.ui [--rounds 3] [--json]
 Needs Linux and /usr/bin/chromium. Server and browser share the machine, so latencies are pessimistic. Exits 1 when a
@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.e2e.conftest import CHROMIUM, FLAGS, Server, Visitor, wait_until
 
@@ -33,15 +33,21 @@ SECONDS = 8
 TARGETS = {
     "training rate with Train open, share of headless": (0.8, 1),
     "slider to mark on the chart, median ms": (300, -1),
+    "cursor key to redrawn chart on Train, median ms": (300, -1),
+    "cursor key to redrawn map on Critic, median ms": (300, -1),
+    "redraws of Critic's map a second, live": (4, 1),
+    "sent to Critic a redraw, live, kB": (100, -1),
     "first paint of Home after the server is up, s": (3, -1),
     "start to first step, s": (5, -1),
     "an idle session more, MB": (10, -1),
     "a playing session more, MB": (40, -1),
 }
+_MARKS = "JSON.stringify(chart.layout.shapes)"
+_DRAWN = "chart.dataset.drawn"
 _LATENCY = """() => new Promise(done => {
   const chart = document.querySelector('.ddpg-chart'), began = performance.now()
-  const marks = () => JSON.stringify(chart.layout.shapes), before = marks()
-  const look = () => marks() === before ? requestAnimationFrame(look) : done(performance.now() - began)
+  const state = () => STATE, before = state()
+  const look = () => state() === before ? requestAnimationFrame(look) : done(performance.now() - began)
   look()
 })"""
 
@@ -52,8 +58,24 @@ def headless_rate() -> float:
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-def visit(browser: Browser, server: Server) -> Visitor:
-    return Visitor(browser.new_context(viewport={"width": 1440, "height": 1000}).new_page(), server.url)
+class Meter(Visitor):
+    """A visitor who counts the bytes that the server pushes.
+
+    Attributes:
+        received: Bytes so far.
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        super().__init__(page, url)
+        self.received = 0
+        page.on("websocket", lambda socket: socket.on("framereceived", self._weigh))
+
+    def _weigh(self, payload: str | bytes) -> None:
+        self.received += len(payload)
+
+
+def visit(browser: Browser, server: Server) -> Meter:
+    return Meter(browser.new_context(viewport={"width": 1440, "height": 1000}).new_page(), server.url)
 
 
 def live_rate(visitor: Visitor) -> float:
@@ -64,18 +86,37 @@ def live_rate(visitor: Visitor) -> float:
     return (visitor.env_steps() - first) / (time.perf_counter() - began)
 
 
-def slider_latency_ms(visitor: Visitor, times: int = 15) -> float:
-    """Median time from a key on the τ slider to its new mark on the return chart."""
-    slider = visitor.page.get_by_role("slider", name="Target rate τ")
+def latency_ms(visitor: Visitor, state: str, control: str, times: int = 15) -> float:
+    """Median time from an arrow key on the slider called `control` to a change of the first chart's `state`."""
+    slider = visitor.page.get_by_role("slider", name=control)
     latencies = []
     for number in range(times):
         slider.focus()
-        waiting = visitor.page.evaluate_handle(f"({{done: null, start: ({_LATENCY})}})")
+        waiting = visitor.page.evaluate_handle(f"({{done: null, start: ({_LATENCY.replace('STATE', state)})}})")
         visitor.page.evaluate("w => { w.done = w.start() }", waiting)
-        visitor.page.keyboard.press("ArrowLeft" if number % 2 else "ArrowRight")
+        visitor.page.keyboard.press("ArrowRight" if number % 2 else "ArrowLeft")
         latencies.append(float(visitor.page.evaluate("w => w.done", waiting)))
         visitor.page.wait_for_timeout(700)
     return statistics.median(latencies)
+
+
+def cursor_ms(visitor: Visitor, page: str) -> float:
+    """Median time from an arrow key on the cursor to the first chart of `page` drawn anew."""
+    visitor.go_to(page)
+    visitor.chart("el.id")
+    visitor.page.wait_for_timeout(3000)
+    latency = latency_ms(visitor, _DRAWN, "Episode shown on all pages")
+    visitor.press("Live")
+    return latency
+
+
+def refreshes(visitor: Meter) -> tuple[float, float]:
+    """Redraws a second of the first chart of the page, and kilobytes received for each."""
+    visitor.page.wait_for_timeout(3000)
+    drawn, received = int(str(visitor.chart(_DRAWN.replace("chart", "el")))), visitor.received
+    visitor.page.wait_for_timeout(SECONDS * 1000)
+    redraws = int(str(visitor.chart(_DRAWN.replace("chart", "el")))) - drawn
+    return redraws / SECONDS, (visitor.received - received) / 1000 / max(redraws, 1)
 
 
 def memory_mb(server: Server) -> float:
@@ -90,7 +131,8 @@ def measure(rounds: int) -> dict[str, float]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         server = Server()
         began = time.perf_counter()
-        visitor = visit(browser, server).open()
+        visitor = visit(browser, server)
+        visitor.open()
         visitor.page.get_by_role("button", name="Start training").wait_for()
         visitor.page.locator(".loop .box").first.wait_for()
         paint = time.perf_counter() - began
@@ -109,13 +151,19 @@ def measure(rounds: int) -> dict[str, float]:
             rates.append(live / headless)
         figures[next(names)] = statistics.median(rates)
         visitor.press("Play")
-        figures[next(names)] = slider_latency_ms(visitor)
+        figures[next(names)] = latency_ms(visitor, _MARKS, "Target rate τ")
+        visitor.press("Pause")
+        for page in ("Train", "Critic"):
+            figures[next(names)] = cursor_ms(visitor, page)
+        visitor.press("Play")
+        figures[next(names)], figures[next(names)] = refreshes(visitor)
         figures[next(names)] = paint
         figures[next(names)] = start
         visitor.press("Pause")
         before = memory_mb(server)
-        idle = [visit(browser, server).open() for _ in range(6)]
+        idle = [visit(browser, server) for _ in range(6)]
         for each in idle:
+            each.open()
             each.page.get_by_role("button", name="Start training").wait_for()
         figures[next(names)] = (memory_mb(server) - before) / len(idle)
         before = memory_mb(server)

@@ -12,6 +12,7 @@ PAGES = {
     "home": ("Home", ":material/home:"),
     "train": ("Train", ":material/show_chart:"),
     "pendulum": ("Pendulum", ":material/movie:"),
+    "exploration": ("Exploration", ":material/explore:"),
 }
 
 st.set_page_config(page_title="DDPG Lab", page_icon="pages/ui/assets/icon.svg", layout="wide")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
 from ddpg_core.config import Config
@@ -26,16 +29,69 @@ def next_noise(x: Array, config: Config, rng: np.random.Generator) -> Array:
     return x + theta * (mu - x) * dt + sigma * np.sqrt(dt) * normal
 
 
-def stationary_std(config: Config) -> float:
-    """Standard deviation that the configured noise settles at, unscaled; infinite for a non-stationary θ·dt ≥ 2."""
+class Theory(NamedTuple):
+    """Closed form of a noise process x ← mean + memory·(x − mean) + kick·N(0, 1), an AR(1) process, unscaled.
+
+    Attributes:
+        mean: What it is drawn back to.
+        memory: ρ, what is left of a deviation one step later.
+        kick: Standard deviation of what chance adds in a step.
+    """
+
+    mean: float
+    memory: float
+    kick: float
+
+    @property
+    def settles(self) -> bool:
+        """Whether it has a long run: θ·dt ≥ 2, or θ ≥ 1 as the notebook wrote it, swings ever further instead."""
+        return abs(self.memory) < 1 or self.kick == 0
+
+    @property
+    def std(self) -> float:
+        """Standard deviation that it settles at, kick/√(1 − ρ²); infinite where it never does."""
+        if not self.settles:
+            return math.inf
+        return self.kick / math.sqrt(1 - self.memory**2) if self.kick else 0.0
+
+    @property
+    def correlation_steps(self) -> float:
+        """Steps after which its autocorrelation has fallen to 1/e in size, −1/ln|ρ|; infinite where it never does."""
+        size = abs(self.memory)
+        return 0.0 if size == 0 else -1 / math.log(size) if size < 1 else math.inf
+
+    def autocorrelation(self, lags: Array) -> Array:
+        """Correlation of the settled process with itself `lags` steps later, ρ^lag."""
+        return np.asarray(self.memory**lags)
+
+    def spread(self, steps: int) -> Array:
+        """Standard deviation 1, 2, … `steps` steps after a start at a fixed value [steps]."""
+        return np.asarray(self.kick * np.sqrt(np.cumsum(np.power(self.memory**2, np.arange(steps)))))
+
+    def drift(self, start: float, steps: int) -> Array:
+        """Expected value 1, 2, … `steps` steps after `start` [steps]."""
+        return np.asarray(self.mean + (start - self.mean) * np.power(self.memory, np.arange(1, steps + 1)))
+
+    def power(self, rad_per_step: float) -> float:
+        """Spectral density at a frequency, kick²/|1 − ρe^{−iω}|²: white noise has its variance at each."""
+        return self.kick**2 / (1 + self.memory**2 - 2 * self.memory * math.cos(rad_per_step))
+
+
+def theory_of(config: Config) -> Theory:
+    """The closed form of the configured noise."""
+    theta, mu, sigma, dt = config.ou_theta, config.ou_mu, config.ou_sigma, config.ou_dt
     if config.noise == "none":
-        return 0.0
+        return Theory(0.0, 0.0, 0.0)
     if config.noise == "gaussian":
-        return config.ou_sigma
-    notebook = config.noise == "ou_notebook"
-    memory = -config.ou_theta if notebook else 1 - config.ou_theta * config.ou_dt
-    kick = config.ou_sigma if notebook else config.ou_sigma * np.sqrt(config.ou_dt)
-    return float(kick / np.sqrt(1 - memory**2)) if abs(memory) < 1 else float("inf")
+        return Theory(mu, 0.0, sigma)
+    if config.noise == "ou_notebook":
+        return Theory(mu * theta / (1 + theta), -theta, sigma)
+    return Theory(mu, 1 - theta * dt, sigma * math.sqrt(dt))
+
+
+def stationary_std(config: Config) -> float:
+    """Standard deviation that the configured noise settles at, unscaled; infinite where it never settles."""
+    return theory_of(config).std
 
 
 def noise_amplitude(config: Config, episode: int, action_low: Array, action_high: Array) -> Array:

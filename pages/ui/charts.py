@@ -58,7 +58,7 @@ def _return_traces(curve: Curve) -> list[Figure]:
         "uid": f"{curve.id}-points",
         "y": packed(curve.returns[::every]),
         "mode": "markers",
-        "marker": {"color": curve.colour, "size": 6, "opacity": 0.5},
+        "marker": {"color": curve.colour, "size": 6, "opacity": 0.7},
         "showlegend": False,
         "hovertemplate": "%{y:.0f}",
     }

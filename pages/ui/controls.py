@@ -19,6 +19,8 @@ OPEN_GROUPS: Final = ("Learning",)
 
 def live_controls(lab: Lab, player: Player) -> None:
     """A widget a live setting, grouped; each shows the value in force and makes an intervention when moved."""
+    if lab.cursor is not None:
+        st.caption("You look at the past; knobs show and change the run as it is now.")
     live = [name for name, setting in SETTINGS.items() if setting.live]
     for group in dict.fromkeys(SETTINGS[name].group for name in live):
         with _group(group):

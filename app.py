@@ -13,6 +13,7 @@ PAGES = {
     "train": ("Train", ":material/show_chart:"),
     "pendulum": ("Pendulum", ":material/movie:"),
     "exploration": ("Exploration", ":material/explore:"),
+    "replay": ("Replay", ":material/history:"),
 }
 
 st.set_page_config(page_title="DDPG Lab", page_icon="pages/ui/assets/icon.svg", layout="wide")

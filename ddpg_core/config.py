@@ -73,8 +73,8 @@ class Config:
         "Environment",
         "The Gymnasium environment the agent lives in.",
         choices={
-            "Pendulum-v1": "swing a pendulum up and hold it upright",
-            "MountainCarContinuous-v0": "rock a car up a hill; reward only at the top",
+            "Pendulum-v1": "Pendulum: swing it up and hold it upright",
+            "MountainCarContinuous-v0": "Mountain car: rock it up a hill; reward only at the top",
         },
         live=False,
     )
@@ -227,7 +227,7 @@ class Config:
         "Replay",
         "Which transitions a batch is made of.",
         choices={
-            "uniform": "drawn at random from the whole window",
+            "uniform": "drawn at random, from the whole window",
             "latest": "only the newest ones: no experience replay",
         },
     )
@@ -278,7 +278,7 @@ class Config:
         choices={
             "ou": "Ornstein–Uhlenbeck, x ← x + θ(μ − x)dt + σ√dt·N(0,1)",
             "ou_notebook": "as the notebook wrote it, x ← θ(μ − x) + σN(0,1): alternates in sign",
-            "gaussian": "independent normal noise with mean μ and standard deviation σ",
+            "gaussian": "Gaussian, independent at each step, with mean μ and standard deviation σ",
             "none": "none: the policy alone acts",
         },
     )

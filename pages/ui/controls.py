@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ def _widget(name: str, key: str, current: Any, **details: Any) -> Any:
     if isinstance(default, bool):
         return st.toggle(**common)
     if isinstance(default, str):
-        return st.selectbox(options=list(setting.choices), format_func=setting.choices.__getitem__, **common)
+        return st.selectbox(options=list(setting.choices), format_func=lambda choice: _brief(setting.choices[choice]), **common)
     if setting.log:
         return st.select_slider(options=log_options(name, current), format_func=format_value, **common)
     step: float = 1 if isinstance(default, int) else setting.step
@@ -87,6 +88,11 @@ def log_options(name: str, current: float) -> list[float]:
 def _label(setting: Setting) -> str:
     symbol = f" {setting.symbol}" if setting.symbol else ""
     return f"{setting.label}{symbol}" + (f" ({setting.unit})" if setting.unit else "")
+
+
+def _brief(meaning: str) -> str:
+    """The beginning of what a choice means: enough to tell it from the others in a narrow column."""
+    return re.split("[,:(]", meaning)[0].strip()
 
 
 def _help(setting: Setting) -> str:

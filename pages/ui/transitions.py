@@ -171,8 +171,9 @@ def _draw_detail(lab: Lab, player: Player, columns: Mapping[str, Array]) -> None
     number, row = found
     config = memory.moment.config
     frames = [frame(config.env_id, *map(float, states(row, memory.columns, name)[0])) for name in ("obs", "next_obs")]
-    for column, name, picture in zip(st.columns(2, gap="small"), ("s", "s′"), frames, strict=True):
-        column.image(picture, caption=f"{name}, step {number + (name != 's'):,}", width="stretch")
+    with st.container(horizontal=True, gap="small"):
+        for name, picture in zip(("s", "s′"), frames, strict=True):
+            st.image(picture, caption=f"{name}, step {number + (name != 's'):,}", width=165)
     st.markdown(in_words(memory, number, row))
 
 

@@ -14,6 +14,7 @@ PAGES = {
     "pendulum": ("Pendulum", ":material/movie:"),
     "exploration": ("Exploration", ":material/explore:"),
     "replay": ("Replay", ":material/history:"),
+    "update": ("One update", ":material/biotech:"),
 }
 
 st.set_page_config(page_title="DDPG Lab", page_icon="pages/ui/assets/icon.svg", layout="wide")

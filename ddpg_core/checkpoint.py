@@ -19,8 +19,9 @@ from safetensors.numpy import load, save
 from ddpg_core.config import shown
 from ddpg_core.environment import Array
 from ddpg_core.logs import Logs
+from ddpg_core.moments import Divergence, Snapshot
 from ddpg_core.recipe import Recipe
-from ddpg_core.run import Divergence, Run, Snapshot
+from ddpg_core.run import Run
 
 FORMAT: Final = "ddpg-lab checkpoint 2"
 MAX_BYTES: Final = 1 << 30

@@ -14,10 +14,11 @@ import numpy as np
 from ddpg_core.config import Config
 from ddpg_core.environment import Array
 from ddpg_core.learner import Batch
+from ddpg_core.moments import Divergence
 from ddpg_core.networks import MLP
 from ddpg_core.recipe import MAX_STEP
 from ddpg_core.replay import sample_rows
-from ddpg_core.run import Divergence, Run
+from ddpg_core.run import Run
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from ddpg_core.environment import Array
+from ddpg_core.moments import Moment, Snapshot
 from ddpg_core.recipe import Recipe
 from ddpg_core.replay import sample_rows
-from ddpg_core.run import Moment, Run, Snapshot
+from ddpg_core.run import Run
 
 _UPDATES_A_TALLY: Final = 256
 

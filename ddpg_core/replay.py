@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array
+from ddpg_core.learner import Batch
 
 
 def sample_rows(window: int, config: Config, rng: np.random.Generator) -> Array:
@@ -24,3 +27,19 @@ def sample_rows(window: int, config: Config, rng: np.random.Generator) -> Array:
     if config.replacement:
         return rng.integers(window, size=config.batch_size)
     return rng.choice(window, size=min(config.batch_size, window), replace=False, shuffle=False)
+
+
+def transitions(rows: Array, columns: Mapping[str, slice], config: Config) -> Batch:
+    """Rows of the step log [N, widths] as a learner under `config` is given them.
+
+    The action is the executed or the raw one, and running out of time may count as terminal, as the config says.
+    """
+    action = rows[:, columns["action"]]
+    if config.store_action == "raw":
+        action = rows[:, columns["policy_action"]] + rows[:, columns["noise"]]
+    terminal = rows[:, columns["terminated"].start]
+    if config.time_limit_terminal:
+        terminal = np.maximum(terminal, rows[:, columns["truncated"].start])
+    return Batch(
+        rows[:, columns["obs"]], action, rows[:, columns["reward"].start], rows[:, columns["next_obs"]], terminal
+    )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
-from ddpg_core.config import Config
 from ddpg_core.environment import (
     MAX_SPEED_RAD_S,
     MAX_TORQUE_NM,
@@ -18,8 +16,8 @@ from ddpg_core.environment import (
     wrap_angle,
 )
 from ddpg_core.learner import Batch
+from ddpg_core.moments import Moment
 from ddpg_core.networks import MLP
-from ddpg_core.run import Moment
 
 CELLS: Final = (16, 24)
 """Into how many cells a map of states is divided, up and across: for the pendulum 1 rad/s by 15°."""
@@ -60,22 +58,6 @@ def reachable_cells(physics: Physics) -> Array:
         angle, velocity, _ = pendulum_step(angle, velocity, torque, physics)
         seen |= cell_counts(np.stack([wrap_angle(angle), velocity], axis=1), PENDULUM_LOW, PENDULUM_HIGH) > 0
     return seen
-
-
-def transitions(rows: Array, columns: Mapping[str, slice], config: Config) -> Batch:
-    """Rows of the step log [N, widths] as a learner under `config` is given them.
-
-    The action is the executed or the raw one, and running out of time may count as terminal, as the config says.
-    """
-    action = rows[:, columns["action"]]
-    if config.store_action == "raw":
-        action = rows[:, columns["policy_action"]] + rows[:, columns["noise"]]
-    terminal = rows[:, columns["terminated"].start]
-    if config.time_limit_terminal:
-        terminal = np.maximum(terminal, rows[:, columns["truncated"].start])
-    return Batch(
-        rows[:, columns["obs"]], action, rows[:, columns["reward"].start], rows[:, columns["next_obs"]], terminal
-    )
 
 
 def td_errors(batch: Batch, moment: Moment, actor: MLP, critic: MLP) -> Array:

@@ -4,74 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array, Environment
-from ddpg_core.learner import Batch, LearnerState, make_engine, resolve_engine
+from ddpg_core.learner import LearnerState, make_engine, resolve_engine
 from ddpg_core.logs import Logs
+from ddpg_core.moments import Divergence, Moment, Snapshot, Snapshots, likely_cause
 from ddpg_core.networks import MLP, forward
 from ddpg_core.noise import next_noise, noise_amplitude
 from ddpg_core.recipe import MAX_STEP, Intervention, Recipe
-from ddpg_core.replay import sample_rows
-
-SNAPSHOT_BYTES: Final = 16 << 20
-"""What the snapshots of past episodes may take; when they would take more, every second one is dropped."""
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """Why a run stopped: the env step (0-based) at which a number stopped being finite, and the likely cause."""
-
-    step: int
-    cause: str
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """All mutable state of a run at the start of an episode, besides its logs.
-
-    Attributes:
-        episode: Episodes finished by then; the one about to start has this number.
-        totals: Rows in the logs: steps, updates, episodes.
-        learner: A copy of `LearnerState.vector`.
-        counters: JSON-ready rest: updates, env, noise, generators, episode sums.
-    """
-
-    episode: int
-    totals: tuple[int, int, int]
-    learner: Array
-    counters: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A run as it was when `episode` episodes were finished: everything shown is a function of this and the logs.
-
-    Attributes:
-        episode: Episodes finished by then.
-        env_steps, updates: Rows of the step and update logs by then.
-        window_first: The step row at which the replay window begins.
-        config: The settings in force.
-        weights_of: The episode at whose start the parameters were kept: `episode`, or the nearest kept one before.
-        actor, critic, actor_target, critic_target: Flat parameter vectors, copies.
-        action_scale: What the actor's outputs are multiplied by [A] float32, in the environment's units.
-    """
-
-    episode: int
-    env_steps: int
-    updates: int
-    window_first: int
-    config: Config
-    weights_of: int
-    actor: Array
-    critic: Array
-    actor_target: Array
-    critic_target: Array
-    action_scale: Array
+from ddpg_core.replay import sample_rows, transitions
 
 
 class Run:
@@ -86,6 +32,7 @@ class Run:
         recipe: With every intervention made so far.
         config: The settings in force.
         logs: The three tables.
+        snapshots: All state at the start of past episodes, in bounded memory.
         divergence: Set once a number stopped being finite; the run then makes no further step.
     """
 
@@ -108,8 +55,7 @@ class Run:
         self._engine = make_engine(engine, self.learner)
         self._actor_layers = self.learner.actor_net.layers(self.learner.actor)
         self.divergence: Divergence | None = None
-        self._snapshots: dict[int, Snapshot] = {}
-        self._snapshot_stride = 1
+        self.snapshots = Snapshots()
         self._noise: Array = np.zeros(action_size)
         self._obs: Array
         self._first_step = 0
@@ -147,7 +93,7 @@ class Run:
     def nbytes(self) -> int:
         """Memory taken by logs, networks and their snapshots, in bytes."""
         logs = sum(table.nbytes for table in self.logs.tables().values())
-        return logs + self.learner.vector.nbytes * (1 + len(self._snapshots))
+        return logs + self.learner.vector.nbytes * (1 + len(self.snapshots))
 
     @property
     def action_scale(self) -> Array:
@@ -246,7 +192,7 @@ class Run:
         """
         if episode is None:
             return self._moment(self.episode, self.env_steps, self.updates, self._window_first, self.config)
-        kept = self._snapshot_before(episode)
+        kept = self._kept_before(episode)
         if not episode:
             return self._moment(0, 0, 0, 0, self.recipe.config, kept)
         episodes = self.logs.episodes
@@ -286,7 +232,7 @@ class Run:
         Raises:
             ValueError: `episode` is not in the log or older than the rows kept; or as `intervene`.
         """
-        now = self.snapshot() if episode is None else self._snapshot_before(episode)
+        now = self.snapshot() if episode is None else self._kept_before(episode)
         if self.logs.steps.first > now.counters["window_first"]:
             raise ValueError(f"episode must be one whose replay window is still in the log, got {episode}")
         past = tuple(kept for kept in self.snapshots if kept.episode <= now.episode)
@@ -320,11 +266,6 @@ class Run:
         totals = (self.env_steps, self.updates, self.episode)
         return Snapshot(self.episode, totals, self.learner.vector.copy(), counters)
 
-    @property
-    def snapshots(self) -> tuple[Snapshot, ...]:
-        """The kept snapshots of past episodes, oldest first."""
-        return tuple(self._snapshots.values())
-
     @classmethod
     def restored(cls, recipe: Recipe, logs: Logs, now: Snapshot, past: tuple[Snapshot, ...] = ()) -> Run:
         """The run that a recipe, logs and a snapshot of the state at their end describe.
@@ -348,9 +289,7 @@ class Run:
         run._first_step, run._first_q = counters["first_step"], counters["first_q"]
         run._return, run._discounted_return = counters["return"], counters["discounted_return"]
         run._discount = counters["discount"]
-        run._snapshots = {snapshot.episode: snapshot for snapshot in past}
-        if len(past) > 1:
-            run._snapshot_stride = past[1].episode - past[0].episode
+        run.snapshots = Snapshots(past)
         run._window_first, run._due = counters["window_first"], counters["due"]
         for item in recipe.interventions[: run._due]:
             run.config = run.config.changed(item.changes)
@@ -370,24 +309,13 @@ class Run:
         actor_lr = config.actor_lr * decay
         critic_lr = actor_lr if config.shared_lr else config.critic_lr * decay
         for _ in range(config.updates_per_step):
-            batch = self._batch(sample_rows(window, config, self._sampling_rng))
+            rows = self.logs.steps.gather(sample_rows(window, config, self._sampling_rng))
+            batch = transitions(rows, self.logs.steps.slices, config)
             statistics = self._engine.update(batch, config, actor_lr, critic_lr, self._action_scale)
             self.logs.updates.append(self.env_steps - 1, *statistics)
             if not np.isfinite(statistics).all():
-                self._diverge(self._likely_cause())
+                self._diverge(likely_cause(self.config, self.logs.updates.read("critic_loss", self.updates - 50)))
                 return
-
-    def _batch(self, ages: Array) -> Batch:
-        """The transitions of these ages, with the stored action and the terminal flag the config asks for."""
-        rows = self.logs.steps.gather(ages)
-        part = self.logs.steps.slices
-        action = rows[:, part["action"]]
-        if self.config.store_action == "raw":
-            action = rows[:, part["policy_action"]] + rows[:, part["noise"]]
-        terminal = rows[:, part["terminated"].start]
-        if self.config.time_limit_terminal:
-            terminal = np.maximum(terminal, rows[:, part["truncated"].start])
-        return Batch(rows[:, part["obs"]], action, rows[:, part["reward"].start], rows[:, part["next_obs"]], terminal)
 
     def _begin_episode(self) -> None:
         self._obs = self.env.reset()
@@ -398,7 +326,8 @@ class Run:
         if self.config.noise_reset:
             self._noise = np.full(self.env.action_size, self.config.ou_mu)
         self._refresh()
-        self._keep_snapshot()
+        if self.divergence is None and self.snapshots.wants(self.episode):
+            self.snapshots.keep(self.snapshot())
 
     def _finish_episode(self, terminated: bool) -> None:
         self.logs.episodes.append(
@@ -413,7 +342,7 @@ class Run:
             self._window_first,
         )
         if self.divergence is None and not np.isfinite(self.learner.vector).all():
-            self._diverge(self._likely_cause())
+            self._diverge(likely_cause(self.config, self.logs.updates.read("critic_loss", self.updates - 50)))
         self._begin_episode()
 
     def _refresh(self) -> None:
@@ -431,33 +360,10 @@ class Run:
             self._due += 1
             self._refresh()
 
-    def _keep_snapshot(self) -> None:
-        if self.divergence or self.episode % self._snapshot_stride:
-            return
-        self._snapshots[self.episode] = self.snapshot()
-        if (len(self._snapshots) > 1) and len(self._snapshots) * self.learner.vector.nbytes > SNAPSHOT_BYTES:
-            self._snapshot_stride *= 2
-            self._snapshots = {k: v for k, v in self._snapshots.items() if k % self._snapshot_stride == 0}
-
-    def _snapshot_before(self, episode: int) -> Snapshot:
+    def _kept_before(self, episode: int) -> Snapshot:
         if not 0 <= episode <= self.episode:
             raise ValueError(f"episode must be in [0, {self.episode}], got {episode}")
-        return self._snapshots[max(k for k in self._snapshots if k <= episode)]
+        return self.snapshots.before(episode)
 
     def _diverge(self, cause: str) -> None:
         self.divergence = Divergence(self.env_steps - 1, cause)
-
-    def _likely_cause(self) -> str:
-        """What most probably blew up, from the settings and the last finite losses."""
-        config = self.config
-        losses = self.logs.updates.read("critic_loss", self.updates - 50)
-        finite = losses[np.isfinite(losses)]
-        grown = f"the critic's loss had grown to {finite[-1]:.2g}" if finite.size else "no loss was ever finite"
-        rate = config.actor_lr if config.shared_lr else config.critic_lr
-        if max(rate, config.actor_lr) > 3e-3:
-            return f"{grown}; the learning rate {max(rate, config.actor_lr):g} is very high: try 0.001"
-        if config.gamma == 1:
-            return f"{grown}; with a discount of 1 values have no bound: try 0.99"
-        if config.tau > 0.1:
-            return f"{grown}; targets follow almost at once at a target rate of {config.tau:g}: try 0.01"
-        return f"{grown}; try lower learning rates or a larger batch"

@@ -22,7 +22,13 @@ if lab.selected is None:
     start_button(lab)
 
 
-LINKS = {"train": "pages/train_page.py", "pendulum": "pages/pendulum_page.py"}
+PAGE_OF = {
+    "environment": "pages/pendulum_page.py",
+    "replay": "pages/replay_page.py",
+    "critic": "pages/critic_page.py",
+    "actor": "pages/exploration_page.py",
+    "targets": "pages/update_page.py",
+}
 
 
 def draw_loop() -> None:
@@ -30,9 +36,9 @@ def draw_loop() -> None:
     with lab.reading():
         player = lab.selected
         parts = loop_parts(player, lab.moment(player) if player else None)
-    page = live.loop(parts, live=lab.playing, key="loop")
-    if page in LINKS:
-        st.switch_page(LINKS[page])
+    chosen = live.loop(parts, live=lab.playing, key="loop")
+    if chosen in PAGE_OF:
+        st.switch_page(PAGE_OF[chosen])
 
 
 st.fragment(draw_loop, run_every=refresh_s(lab))()

@@ -52,7 +52,7 @@ def assert_counts_are_those_seen(recount: Recount, run: Run, drawn: Drawn, episo
 
 
 def counted(run: Run) -> Recount:
-    return Recount(run.recipe, run.snapshots[0])
+    return Recount(run.recipe, run.snapshots.before(0))
 
 
 CHANGES = [(300, {"batch_size": 7}), (420, {"replay": "latest"}), (450, {"replay": "uniform", "updates_per_step": 3})]

@@ -8,6 +8,7 @@ import pytest
 from ddpg_core.environment import Physics, pendulum_step, wrap_angle
 from ddpg_core.networks import MLP
 from ddpg_core.recount import Recount, start_of
+from ddpg_core.replay import transitions
 from ddpg_core.replay_stats import (
     CELLS,
     PENDULUM_HIGH,
@@ -19,7 +20,6 @@ from ddpg_core.replay_stats import (
     critic_inputs,
     reachable_cells,
     td_errors,
-    transitions,
 )
 from tests.helpers import CAR, SMALL, spy_on_updates, trained
 
@@ -77,7 +77,7 @@ def test_td_errors_of_the_rows_drawn_are_those_of_the_reference_engine(quirks: d
     run.step()
     (batch, _, _) = seen[-1]
     now = run.at()
-    recount = Recount(run.recipe, run.snapshots[0])
+    recount = Recount(run.recipe, run.snapshots.before(0))
     recount.advance(run.recipe, start_of(run, now), now)
     rows = run.logs.steps.gather(run.env_steps - 1 - recount.last_batch)
     found = transitions(rows, run.logs.steps.slices, moment.config)

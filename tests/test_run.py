@@ -14,7 +14,7 @@ from ddpg_core.checkpoint import from_bytes, to_bytes
 from ddpg_core.config import PRESETS, Config
 from ddpg_core.learner import LearnerState, make_engine
 from ddpg_core.recipe import MAX_STEP
-from ddpg_core.replay import sample_rows
+from ddpg_core.replay import sample_rows, transitions
 from ddpg_core.run import Run
 from tests.helpers import (
     CAR,
@@ -233,7 +233,7 @@ def test_past_episode_shows_the_settings_and_the_window_of_that_time() -> None:
 def test_snapshots_are_thinned_evenly_within_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     run = started(IDLE.changed(CAR))
     size = run.learner.vector.nbytes
-    monkeypatch.setattr(ddpg_core.run, "SNAPSHOT_BYTES", 8 * size)
+    monkeypatch.setattr(ddpg_core.moments, "SNAPSHOT_BYTES", 8 * size)
     for finished in range(1, 70):
         end_episode(run)
         kept = [snapshot.episode for snapshot in run.snapshots]
@@ -257,7 +257,7 @@ def end_episode(run: Run) -> None:
 
 
 def test_branch_from_an_episode_between_snapshots_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ddpg_core.run, "SNAPSHOT_BYTES", 1)
+    monkeypatch.setattr(ddpg_core.moments, "SNAPSHOT_BYTES", 1)
     run = trained(620)
     assert [snapshot.episode for snapshot in run.snapshots] == [0]
     for source in (run, from_bytes(to_bytes(run))):
@@ -470,7 +470,7 @@ def observables(config: Config) -> dict[str, Any]:
     unit = np.arange(1.0, 4.0, dtype=np.float32)
     log.append(unit, unit, 3.0, 4.0, 2.0, -1.0, 0, 1)  # out of time, its action clipped from 7 to 2
     log.append(unit, -unit, 0.5, 0.5, 1.0, -2.0, 1, 0)  # terminated
-    batch = run._batch(np.array([1, 0]))
+    batch = transitions(log.gather(np.array([1, 0])), log.slices, run.config)
     state = LearnerState(run.learner.actor_net, run.learner.critic_net)
     state.vector[:] = np.random.default_rng(0).normal(size=len(state.vector)).clip(-1)
     nonterminal = batch._replace(terminal=np.zeros(2, np.float32), action=np.ones((2, 1), np.float32))

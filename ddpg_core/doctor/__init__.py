@@ -12,7 +12,8 @@ from ddpg_core.doctor.case import Case, regrets
 from ddpg_core.doctor.checks import CHECKS, diverged, forgotten, no_complaint
 from ddpg_core.doctor.findings import SEVERITIES, Finding, Knob
 from ddpg_core.environment import Array
-from ddpg_core.run import Moment, Run
+from ddpg_core.moments import Moment
+from ddpg_core.run import Run
 
 __all__ = ["SEVERITIES", "Finding", "Knob", "diagnose", "regrets"]
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from ddpg_core.doctor.findings import number
 from ddpg_core.environment import Array, pendulum_angles
+from ddpg_core.moments import Moment
 from ddpg_core.oracle import EPISODE_STEPS, optimal_returns
-from ddpg_core.run import Moment, Run
+from ddpg_core.run import Run
 
 RECENT: Final = 10
 """Episodes that "now" means: the mean return of ten is what the dashboard judges a policy by."""

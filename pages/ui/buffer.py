@@ -11,11 +11,13 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ddpg_core.environment import MAX_SPEED_RAD_S, Array, Physics, pendulum_angles
+from ddpg_core.moments import Moment, Snapshot
 from ddpg_core.networks import MLP
 from ddpg_core.recipe import Recipe
 from ddpg_core.recount import Recount, start_of
-from ddpg_core.replay_stats import cell_counts, reachable_cells, td_errors, transitions
-from ddpg_core.run import Moment, Run, Snapshot
+from ddpg_core.replay import transitions
+from ddpg_core.replay_stats import cell_counts, reachable_cells, td_errors
+from ddpg_core.run import Run
 from pages.ui.lab import Lab
 from pages.ui.player import Player
 

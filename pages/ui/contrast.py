@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ddpg_core.environment import Array
+from ddpg_core.replay import transitions
 from ddpg_core.replay_stats import (
     autocorrelation,
     cell_counts,
@@ -14,7 +15,6 @@ from ddpg_core.replay_stats import (
     critic_gradient,
     critic_inputs,
     td_errors,
-    transitions,
 )
 from pages.ui.buffer import SPACES, Memory, states, steps_of
 from pages.ui.buffer_charts import nice, titled

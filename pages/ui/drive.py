@@ -11,9 +11,9 @@ import numpy as np
 
 from ddpg_core.config import Config
 from ddpg_core.environment import MAX_TORQUE_NM, Physics, pendulum_angles, pendulum_obs, pendulum_step
+from ddpg_core.moments import Moment
 from ddpg_core.networks import MLP
 from ddpg_core.oracle import EPISODE_STEPS
-from ddpg_core.run import Moment
 from pages.ui import live
 from pages.ui.clips import Episode, clip_of, film_settings
 from pages.ui.theme import minus, verdict

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ddpg_core.config import Config
+from ddpg_core.moments import Moment
 from ddpg_core.recipe import Recipe
-from ddpg_core.run import Moment, Run
+from ddpg_core.run import Run
 from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import RUN_COLOURS
 

@@ -75,8 +75,8 @@ def cursor(data: dict[str, Any], *, key: str) -> dict[str, Any] | None:
 
 
 def loop(parts: Sequence[dict[str, Any]], *, live: bool, key: str) -> str | None:
-    """The DDPG loop; the page whose box was clicked, or None."""
-    return _component("loop")(key=key, data={"parts": list(parts), "live": live}, on_page_change=_ignore).page
+    """The DDPG loop; the part whose box was clicked, or None."""
+    return _component("loop")(key=key, data={"parts": list(parts), "live": live}, on_part_change=_ignore).part
 
 
 def film(

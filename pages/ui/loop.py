@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 
 from ddpg_core.environment import pendulum_angles
-from ddpg_core.run import Moment, Run
+from ddpg_core.moments import Moment
+from ddpg_core.run import Run
 from pages.ui.curves import binned
 from pages.ui.player import Player
 from pages.ui.theme import ROLES, minus
 
 _NAMES = {
     "environment": ("Environment", "Pendulum", "moves the pendulum, pays a reward"),
-    "replay": ("Replay buffer", "Train", "remembers what happened"),
-    "critic": ("Critic Q(s, a)", "Train", "learns how good an action is"),
-    "actor": ("Actor μ(s)", "Train", "learns which action to take"),
-    "targets": ("Target networks", "Train", "slow copies that steady the goal"),
+    "replay": ("Replay buffer", "Replay", "remembers what happened"),
+    "critic": ("Critic Q(s, a)", "Critic", "learns how good an action is"),
+    "actor": ("Actor μ(s)", "Exploration", "learns which action to take"),
+    "targets": ("Target networks", "One update", "slow copies that steady the goal"),
 }
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from ddpg_core.config import NOISE, SETTINGS
 from ddpg_core.environment import Array
+from ddpg_core.moments import Moment
 from ddpg_core.noise import noise_amplitude, theory_of
 from ddpg_core.noise_bench import root_mean_square
-from ddpg_core.run import Moment, Run
+from ddpg_core.run import Run
 from pages.ui.curves import in_episodes
 from pages.ui.player import Player
 from pages.ui.theme import grown

@@ -377,7 +377,7 @@ def test_past_look_goes_on_from_the_nearest_weights_that_are_kept(lab: Lab) -> N
     player = on_stage(lab, SMALL)
     player.run.advance(steps=650)
     expected = look(player.run, 3)
-    del player.run._snapshots[3]
+    del player.run.snapshots._kept[3]
     lab.cursor = 3
     assert_equal_views(take_look(lab, player).view, expected)
 

@@ -115,7 +115,7 @@ export default function ({data, parentElement, setTriggerValue}) {
       rod.querySelector('line').setAttribute('x2', (-26 * Math.sin(angle)).toFixed(2))
       rod.querySelector('line').setAttribute('y2', (-26 * Math.cos(angle)).toFixed(2))
     }
-    box.onclick = () => setTriggerValue('page', page.toLowerCase())
+    box.onclick = () => setTriggerValue('part', part)
   }
   arrange(root)
   return () => setTimeout(() => root.isConnected || root.watch.disconnect())

@@ -14,6 +14,7 @@ PAGES = {
     "pendulum": ("Pendulum", ":material/movie:"),
     "exploration": ("Exploration", ":material/explore:"),
     "replay": ("Replay", ":material/history:"),
+    "critic": ("Critic", ":material/grid_on:"),
     "update": ("One update", ":material/biotech:"),
 }
 

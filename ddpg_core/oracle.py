@@ -12,6 +12,9 @@ import numpy as np
 from ddpg_core.config import Config
 from ddpg_core.environment import MAX_SPEED_RAD_S, MAX_TORQUE_NM, Array, Physics, pendulum_step, wrap_angle
 
+POINTS: Final = 101
+GAMMA: Final = 0.99
+"""Grid points in each direction and discount of the oracle that regrets refer to."""
 EPISODE_STEPS: Final = 200
 MAX_GAMMA: Final = 0.9999
 """Used in place of any higher discount: at 1, a pendulum that never comes to rest upright has no finite value."""
@@ -70,7 +73,7 @@ _lock = threading.Lock()
 
 
 def optimal_oracle(
-    physics: Physics, points: int = 101, gamma: float = 0.99, progress: Callable[[float], None] | None = None
+    physics: Physics, points: int = POINTS, gamma: float = GAMMA, progress: Callable[[float], None] | None = None
 ) -> Oracle:
     """The oracle of `solve_oracle`, solved by the first who asks; the 8 asked for last are kept.
 
@@ -99,14 +102,14 @@ def optimal_oracle(
             continue
 
 
-def oracle_progress(physics: Physics, points: int = 101, gamma: float = 0.99) -> float | None:
+def oracle_progress(physics: Physics, points: int = POINTS, gamma: float = GAMMA) -> float | None:
     """How much of an oracle's solving is done, in [0, 1]; 1: `optimal_oracle` returns at once; None: nobody asked."""
     with _lock:
         entry = _entries.get(_key(physics, points, gamma))
     return None if entry is None else float(entry.solved.done()) or entry.share
 
 
-def oracle_ready(physics: Physics, points: int = 101, gamma: float = 0.99) -> bool:
+def oracle_ready(physics: Physics, points: int = POINTS, gamma: float = GAMMA) -> bool:
     """Whether `optimal_oracle` would return at once."""
     return oracle_progress(physics, points, gamma) == 1
 

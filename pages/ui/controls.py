@@ -61,7 +61,8 @@ def _widget(name: str, key: str, current: Any, **details: Any) -> Any:
     if isinstance(default, bool):
         return st.toggle(**common)
     if isinstance(default, str):
-        return st.selectbox(options=list(setting.choices), format_func=lambda choice: _brief(setting.choices[choice]), **common)
+        words = {choice: _brief(meaning) for choice, meaning in setting.choices.items()}
+        return st.selectbox(options=list(words), format_func=words.__getitem__, **common)
     if setting.log:
         return st.select_slider(options=log_options(name, current), format_func=format_value, **common)
     step: float = 1 if isinstance(default, int) else setting.step

@@ -9,8 +9,9 @@ import streamlit as st
 from ddpg_core.config import SETTINGS, format_value
 from ddpg_core.doctor import Finding, diagnose
 from ddpg_core.environment import Physics
+from ddpg_core.oracle import GAMMA, POINTS
+from pages.ui.jobs import oracle_of
 from pages.ui.lab import Lab
-from pages.ui.oracle_job import ask_oracle
 from pages.ui.player import Player
 
 PANEL_HEIGHT_PX: Final = 196
@@ -25,21 +26,25 @@ _SIGNS: Final = {
 
 def doctor_every_s(lab: Lab, player: Player) -> float | None:
     """Seconds between the doctor's looks; None where nothing changes."""
-    waiting = player.run.config.env_id == "Pendulum-v1" and ask_oracle(Physics.of(player.run.config)) < 1
-    return 1.0 if waiting else EVERY_S if lab.playing and lab.cursor is None else None
+    return 1.0 if not _oracle_at_hand(player) else EVERY_S if lab.playing and lab.cursor is None else None
 
 
 def doctor_panel(lab: Lab, player: Player) -> None:
     """What the doctor says about the run at the cursor, the worst first; a knob that is accepted is an intervention."""
     with st.container(height=PANEL_HEIGHT_PX, key="doctor"):
-        physics = Physics.of(player.run.config)
-        if player.run.config.env_id == "Pendulum-v1" and ask_oracle(physics) < 1:
+        if not _oracle_at_hand(player):
             st.caption("The doctor is working out how good this pendulum's episodes could have been …")
             return
         with lab.reading():
             findings = diagnose(player.run, lab.moment(player))
         for finding in findings:
             _finding(lab, player, finding)
+
+
+def _oracle_at_hand(player: Player) -> bool:
+    """Whether the doctor can tell regrets at once; asks for the oracle where it can't."""
+    config = player.run.config
+    return config.env_id != "Pendulum-v1" or oracle_of(Physics.of(config), GAMMA, POINTS) is not None
 
 
 def _finding(lab: Lab, player: Player, finding: Finding) -> None:

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from ddpg_core.config import PRESETS
 from ddpg_core.environment import Physics
-from ddpg_core.oracle import oracle_ready
+from ddpg_core.oracle import GAMMA, POINTS
+from pages.ui.jobs import oracle_of
 from pages.ui.lab import Lab
-from pages.ui.oracle_job import ask_oracle
 from tests.helpers import CAR, SMALL, started, trained
 from tests.ui.helpers import diverged, eventually, on_stage
 
@@ -19,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def oracle() -> None:
-    assert eventually(lambda: ask_oracle(Physics()) == 1)
+    assert eventually(lambda: oracle_of(Physics(), GAMMA, POINTS))
 
 
 def opened(lab: Lab) -> AppTest:
@@ -64,12 +63,3 @@ def test_every_run_gets_a_word(lab: Lab, case: str) -> None:
     runs = {"fresh": started, "diverged": diverged, "car": lambda: trained(1200, SMALL.changed(CAR))}
     on_stage(lab, SMALL).run = runs[case]()
     assert (":red[" in words(opened(lab))) == (case == "diverged")
-
-
-def test_the_oracle_is_solved_in_the_background_once() -> None:
-    physics = Physics(9.0, 1.1, 0.9)
-    assert not oracle_ready(physics)
-    shares = [ask_oracle(physics)]
-    assert eventually(lambda: shares.append(ask_oracle(physics)) or shares[-1] == 1)
-    assert np.all(np.diff(shares) >= 0)
-    assert oracle_ready(physics)

@@ -90,7 +90,7 @@ async function draw(root) {
         cell.next = null
         again = true
         await Plotly.react(cell, figure.data, themed(cell, figure.layout),
-          {responsive: true, displaylogo: false, showSendToCloud: false, displayModeBar: matchMedia('(hover: none)').matches ? false : 'hover',
+          {responsive: true, scrollZoom: false, displaylogo: false, showSendToCloud: false, displayModeBar: matchMedia('(hover: none)').matches ? false : 'hover',
            modeBarButtonsToRemove: ['lasso2d', 'select2d', 'autoScale2d', 'sendChartToCloud']})
         if (!cell.dataset.drawn) remember(cell, root)
         cell.dataset.drawn = Number(cell.dataset.drawn ?? 0) + 1

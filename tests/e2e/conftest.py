@@ -128,7 +128,8 @@ class Visitor:
 
     def chart(self, expression: str, index: int = 0) -> object:
         """A JavaScript expression of the chart element `el`."""
-        self.page.locator(".ddpg-chart[data-drawn]").nth(index).wait_for(timeout=20_000)
+        self.page.locator(".ddpg-chart").nth(index).scroll_into_view_if_needed(timeout=20_000)
+        self.page.locator(".ddpg-chart").nth(index).and_(self.page.locator("[data-drawn]")).wait_for(timeout=20_000)
         return self.page.evaluate(f"(el => {expression})(document.querySelectorAll('.ddpg-chart')[{index}])")
 
     def points(self) -> int:

@@ -15,7 +15,10 @@ const STYLE = `
 .cursor .branch { display: none; }
 .cursor.past .branch { display: block; }
 .cursor.past .when { font-weight: 600; }
-@media (max-width: 640px) { .cursor { flex-wrap: wrap } .cursor .when { min-width: 0 } .cursor input { flex-basis: 60% } }`
+@media (max-width: 640px) {
+  .cursor { flex-wrap: wrap; row-gap: 4px } .cursor input { flex-basis: 40% }
+  .cursor .when { order: 1; flex: 1 0 50%; min-width: 0 } .cursor .branch { order: 2 }
+}`
 
 const PLAY = 'M2 1l9 5-9 5z', PAUSE = 'M2 1h3v10H2zM7 1h3v10H7z'
 const EVERY_MS = 120, PLAY_MS = 450, ANSWER_MS = 2500

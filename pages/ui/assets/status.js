@@ -10,7 +10,10 @@ const STYLE = `
 .item b { font-size: 1.333rem; font-weight: 600; line-height: 1.25; white-space: nowrap; }
 .item span { font-size: 0.8rem; opacity: .72; white-space: nowrap; }
 .dot { display: inline-block; width: 11px; height: 11px; border-radius: 50%; margin-right: 7px; }
-@media (max-width: 640px) { .status { gap: 4px 16px } .item b { font-size: 1.133rem } .item { min-width: 76px } }`
+@media (max-width: 640px) {
+  .status { gap: 4px 16px; flex-wrap: nowrap; overflow-x: auto; }
+  .item { min-width: max-content } .item b { font-size: 1.133rem }
+}`
 
 export default function ({data, parentElement}) {
   let line = parentElement.querySelector('.status')

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,23 @@ from pages.ui.lab import Lab
 from pages.ui.player import Player
 from tests.helpers import SMALL, trained
 
+ROOT = Path(__file__).parents[2]
 BUSY_S = 20.0
 """How long anything may take on a busy machine before a test gives up on it."""
+
+
+def opened(lab: Lab, page: str = "home") -> AppTest:
+    """A page of the app in a browser session that has `lab`."""
+    at = AppTest.from_file(ROOT / "app.py", default_timeout=60)
+    at.session_state["lab"], at.session_state["token"] = lab, "token"
+    return turn(at.run(), page)
+
+
+def turn(at: AppTest, page: str) -> AppTest:
+    """Go to another page of the same session."""
+    at.switch_page(f"pages/{page}_page.py").run()
+    assert not at.exception
+    return at
 
 
 def eventually(condition: Callable[[], Any], within_s: float = BUSY_S) -> bool:

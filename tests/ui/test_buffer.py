@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,7 @@ from pages.ui.contrast import contrast, contrast_charts, quantities
 from pages.ui.lab import Lab
 from pages.ui.transitions import FRAME_PX, ORDERS, chosen_rows, frame, in_words, point_number, table
 from tests.helpers import CAR, IDLE, SMALL, spy_on_updates, started, trained
-from tests.ui.helpers import components, diverged, on_stage, strict_json, unpacked
-
-ROOT = Path(__file__).parents[2]
+from tests.ui.helpers import components, diverged, on_stage, opened, strict_json, unpacked
 
 
 @pytest.fixture(scope="module")
@@ -344,16 +341,7 @@ def test_a_click_on_a_point_names_its_row(click: dict[str, Any] | None, number: 
 @pytest.fixture
 def visit(lab: Lab) -> Callable[[], AppTest]:
     """Opens the page in a browser session that has `lab`."""
-
-    def go() -> AppTest:
-        at = AppTest.from_file(ROOT / "app.py", default_timeout=60)
-        at.session_state["lab"], at.session_state["token"] = lab, "token"
-        at.run()
-        at.switch_page("pages/replay_page.py").run()
-        assert not at.exception
-        return at
-
-    return go
+    return lambda: opened(lab, "replay")
 
 
 def the_map(at: AppTest) -> Any:

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +29,8 @@ from pages.ui.lab import Lab
 from pages.ui.live import Figure
 from pages.ui.scales import ends, largest, roomy, steady
 from tests.helpers import CAR, IDLE, SMALL, rerun, started, trained
-from tests.ui.helpers import BUSY_S, components, diverged, eventually, on_stage, shown, strict_json, unpacked
+from tests.ui.helpers import BUSY_S, components, diverged, eventually, on_stage, opened, shown, strict_json, unpacked
 
-ROOT = Path(__file__).parents[2]
 NOTEBOOK = PRESETS["notebook"].changed({"updates_per_step": 0})
 
 
@@ -503,14 +501,7 @@ def test_what_went_wrong_in_the_background_is_raised_where_the_answer_is_read() 
 def page(lab: Lab) -> Callable[[], AppTest]:
     """Opens the page in a browser session that has `lab`, and waits until nothing is computed any more."""
 
-    def go() -> AppTest:
-        at = AppTest.from_file(ROOT / "app.py", default_timeout=60)
-        at.session_state["lab"], at.session_state["token"] = lab, "token"
-        at.run()
-        at.switch_page("pages/critic_page.py").run()
-        return settled(at)
-
-    return go
+    return lambda: settled(opened(lab, "critic"))
 
 
 def settled(at: AppTest) -> AppTest:

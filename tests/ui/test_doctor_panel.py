@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -11,23 +9,12 @@ from ddpg_core.oracle import GAMMA, POINTS
 from pages.ui.jobs import oracle_of
 from pages.ui.lab import Lab
 from tests.helpers import CAR, SMALL, started, trained
-from tests.ui.helpers import diverged, eventually, on_stage
-
-ROOT = Path(__file__).parents[2]
+from tests.ui.helpers import diverged, eventually, on_stage, opened
 
 
 @pytest.fixture(autouse=True)
 def oracle() -> None:
     assert eventually(lambda: oracle_of(Physics(), GAMMA, POINTS))
-
-
-def opened(lab: Lab) -> AppTest:
-    at = AppTest.from_file(ROOT / "app.py", default_timeout=60)
-    at.session_state["lab"], at.session_state["token"] = lab, "token"
-    at.run()
-    at.switch_page("pages/train_page.py").run()
-    assert not at.exception
-    return at
 
 
 def words(at: AppTest) -> str:
@@ -37,7 +24,7 @@ def words(at: AppTest) -> str:
 def test_a_finding_is_told_with_its_evidence_and_its_knob_acts_on_the_run(lab: Lab) -> None:
     player = on_stage(lab, PRESETS["no_replay"].changed({"hidden": (8,)}))
     player.run.advance(episodes=6)
-    at = opened(lab)
+    at = opened(lab, "train")
     assert "newest transition only" in words(at)
     at.button(key="doctor-no_replay").click().run()
     assert not at.exception
@@ -51,7 +38,7 @@ def test_the_past_is_judged_as_it_was_and_offers_no_knob(lab: Lab) -> None:
     player = on_stage(lab, PRESETS["no_replay"].changed({"hidden": (8,)}))
     player.run.advance(episodes=6)
     lab.cursor = 6
-    at = opened(lab)
+    at = opened(lab, "train")
     assert "of the 1,200 transitions" in words(at)
     assert not [button for button in at.button if str(button.key).startswith("doctor-")]
     lab.cursor = 0
@@ -62,4 +49,4 @@ def test_the_past_is_judged_as_it_was_and_offers_no_knob(lab: Lab) -> None:
 def test_every_run_gets_a_word(lab: Lab, case: str) -> None:
     runs = {"fresh": started, "diverged": diverged, "car": lambda: trained(1200, SMALL.changed(CAR))}
     on_stage(lab, SMALL).run = runs[case]()
-    assert (":red[" in words(opened(lab))) == (case == "diverged")
+    assert (":red[" in words(opened(lab, "train"))) == (case == "diverged")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,8 @@ from pages.ui.lab import Lab
 from pages.ui.live import Figure
 from pages.ui.trail import BLOCK, MEASURED_STEPS, Trail, trail_of
 from tests.helpers import CAR, IDLE, started, trained
-from tests.ui.helpers import components, diverged, on_stage, shown, strict_json, unpacked
+from tests.ui.helpers import components, diverged, on_stage, opened, shown, strict_json, turn, unpacked
 
-ROOT = Path(__file__).parents[2]
 LOUD = IDLE.changed({"noise_scale": 3.0})
 
 
@@ -272,17 +270,9 @@ def open_page(lab: Lab) -> Callable[[Run], AppTest]:
 
     def go_there(run: Run) -> AppTest:
         on_stage(lab, IDLE).run = run
-        at = AppTest.from_file(ROOT / "app.py", default_timeout=60)
-        at.session_state["lab"], at.session_state["token"] = lab, "token"
-        return turn(at.run(), "exploration")
+        return opened(lab, "exploration")
 
     return go_there
-
-
-def turn(at: AppTest, page: str) -> AppTest:
-    at.switch_page(f"pages/{page}_page.py").run()
-    assert not at.exception
-    return at
 
 
 def press(at: AppTest, key: str) -> AppTest:

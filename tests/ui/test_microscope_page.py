@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,8 @@ from pages.ui.update_layers import layer_figures
 from pages.ui.update_parts import DRAWN, drawn, nice, reach, span, thinning
 from pages.ui.update_strip import TITLES, coloured
 from tests.helpers import CAR, IDLE, SMALL, assert_equal_runs, rerun, trained
-from tests.ui.helpers import components, on_stage, strict_json, take_to, unpacked
+from tests.ui.helpers import components, on_stage, opened, strict_json, take_to, unpacked
 
-ROOT = Path(__file__).parents[2]
 NAMES = [substep.name for substep in SUBSTEPS]
 HOPELESS = SMALL.changed(
     {"hidden": (64, 64, 64, 64), "critic_lr": 1.0, "actor_lr": 1.0, "gamma": 1.0, "tau": 1.0, "noise_scale": 1.0}
@@ -435,16 +433,7 @@ def test_time_whose_transitions_are_gone_says_so(lab: Lab) -> None:
 @pytest.fixture
 def visit(lab: Lab) -> Callable[[], AppTest]:
     """Opens the page in a browser session that has `lab`."""
-
-    def go() -> AppTest:
-        at = AppTest.from_file(ROOT / "app.py", default_timeout=60)
-        at.session_state["lab"], at.session_state["token"] = lab, "token"
-        at.run()
-        at.switch_page("pages/update_page.py").run()
-        assert not at.exception
-        return at
-
-    return go
+    return lambda: opened(lab, "update")
 
 
 def press(at: AppTest, key: str) -> AppTest:

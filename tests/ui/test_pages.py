@@ -13,9 +13,8 @@ from ddpg_core.config import PRESETS
 from ddpg_core.run import Run
 from pages.ui.lab import Lab
 from tests.helpers import CAR, IDLE, SMALL, started, trained
-from tests.ui.helpers import component, components, diverged, eventually, on_stage, take_to
+from tests.ui.helpers import ROOT, component, components, diverged, eventually, on_stage, opened, take_to, turn
 
-ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.stem.removesuffix("_page") for path in (ROOT / "pages").glob("*.py"))
 STATES = ["no run", "fresh", "trained", "diverged", "car"]
 
@@ -35,20 +34,7 @@ def runs() -> dict[str, Run]:
 def visit(lab: Lab) -> Callable[..., AppTest]:
     """Opens a page in a browser session that has `lab`."""
 
-    def go(page: str = "home") -> AppTest:
-        at = AppTest.from_file(ROOT / "app.py", default_timeout=60)
-        at.session_state["lab"], at.session_state["token"] = lab, "token"
-        at.run()
-        return turn(at, page)
-
-    return go
-
-
-def turn(at: AppTest, page: str) -> AppTest:
-    """Go to another page of the same session."""
-    at.switch_page(f"pages/{page}_page.py").run()
-    assert not at.exception
-    return at
+    return lambda page="home": opened(lab, page)
 
 
 def press(at: AppTest, key: str) -> AppTest:

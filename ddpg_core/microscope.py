@@ -172,18 +172,10 @@ def look(run: Run, episode: int | None = None) -> UpdateView:
         NoUpdateError: No update comes within `MAX_STEPS_AHEAD` env steps.
         ValueError: `episode` is not in the log, or too old to be gone back to.
     """
-    return next_update(twin_of(run, episode))
-
-
-def twin_of(run: Run, episode: int | None = None) -> Run:
-    """A run of its own that will do what `run` does next, or did from `episode` on; only this reads `run`.
-
-    Raises:
-        ValueError: As `Run.branch`.
-    """
-    twin = run.branch(episode)
-    twin.recipe = run.recipe
-    return twin
+    twin = run.fork(episode)
+    if episode is not None:
+        twin.advance(episodes=episode - twin.episode)
+    return next_update(twin)
 
 
 def next_update(run: Run) -> UpdateView:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from ddpg_core.networks import MLP, forward
 from ddpg_core.noise import next_noise, noise_amplitude
 from ddpg_core.recipe import MAX_STEP, Intervention, Recipe
 from ddpg_core.replay import sample_rows, transitions
+
+_SERIALS: Final = itertools.count()
 
 
 class Run:
@@ -33,10 +36,12 @@ class Run:
         config: The settings in force.
         logs: The three tables.
         snapshots: All state at the start of past episodes, in bounded memory.
+        serial: Tells the run from every other one of this process, also from those that are gone.
         divergence: Set once a number stopped being finite; the run then makes no further step.
     """
 
     def __init__(self, recipe: Recipe) -> None:
+        self.serial = next(_SERIALS)
         engine = resolve_engine(recipe.config.engine)
         self.recipe = replace(recipe, config=recipe.config.changed({"engine": engine}))
         self.config = self.recipe.config
@@ -232,18 +237,34 @@ class Run:
         Raises:
             ValueError: `episode` is not in the log or older than the rows kept; or as `intervene`.
         """
+        return self.fork(episode).branch_at(episode, changes)
+
+    def branch_at(self, episode: int | None, changes: Mapping[str, Any] | None = None) -> Run:
+        """Turn a `fork` into the branch at `episode`: train up to it and forget what came later; mutates this run."""
+        if episode is not None:
+            self.advance(episodes=episode - self.episode)
+            self.recipe = self.recipe.until(self.env_steps)
+        if changes:
+            self.intervene(changes)
+        return self
+
+    def fork(self, episode: int | None = None) -> Run:
+        """A copy that will do what this run does next, or did from the nearest kept episode up to `episode` on.
+
+        It keeps the whole recipe, later interventions included; a `branch` goes on from it to its own episode.
+
+        Raises:
+            ValueError: As `branch`, besides those of the changes.
+        """
         now = self.snapshot() if episode is None else self._kept_before(episode)
-        if self.logs.steps.first > now.counters["window_first"]:
+        firsts = {name: table.first for name, table in self.logs.tables().items()}
+        totals = dict(zip(firsts, now.totals, strict=True))
+        if firsts["steps"] > now.counters["window_first"] or any(firsts[name] > totals[name] for name in firsts):
             raise ValueError(f"episode must be one whose replay window is still in the log, got {episode}")
         past = tuple(kept for kept in self.snapshots if kept.episode <= now.episode)
         twin = Run.restored(self.recipe, self.logs.copy(now.totals), now, past)
         if episode is None:
             twin.divergence = self.divergence
-        else:
-            twin.advance(episodes=episode - now.episode)
-            twin.recipe = self.recipe.until(twin.env_steps)
-        if changes:
-            twin.intervene(changes)
         return twin
 
     def snapshot(self) -> Snapshot:

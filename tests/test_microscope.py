@@ -10,7 +10,7 @@ import torch
 from ddpg_core import learner
 from ddpg_core.config import PRESETS, Config
 from ddpg_core.learner import Batch
-from ddpg_core.microscope import MAX_STEPS_AHEAD, LayerStep, NoUpdateError, UpdateView, look, next_update, twin_of
+from ddpg_core.microscope import MAX_STEPS_AHEAD, LayerStep, NoUpdateError, UpdateView, look, next_update
 from ddpg_core.run import Run
 from tests.helpers import CAR, IDLE, SMALL, assert_equal_runs, rerun, spy_on_updates, trained
 from tests.test_learner import batch_by_the_book
@@ -46,7 +46,7 @@ def arrays(view: UpdateView) -> dict[str, np.ndarray]:
 def test_update_that_was_looked_at_is_bit_for_bit_the_one_the_run_makes_next(name: str) -> None:
     config, steps = RUNS[name]
     run = trained(steps, config)
-    twin = twin_of(run)
+    twin = run.fork()
     view = next_update(twin)
     run.step()
     assert_equal_runs(twin, run)
@@ -69,7 +69,7 @@ def test_looking_at_a_run_as_it_trains_changes_nothing_in_it() -> None:
 
 def test_writing_into_a_view_reaches_neither_run_nor_twin() -> None:
     run = trained(60)
-    twin = twin_of(run)
+    twin = run.fork()
     for array in arrays(next_update(twin)).values():
         array[:] = 9
     run.step()

@@ -111,7 +111,7 @@ def episode_of(player: Player, episode: int) -> Episode:
     return Episode(
         f"{player.id}:{run.recipe.seed}:{episode}",
         f"{player.label} · episode {episode + 1}",
-        minus(f"return {total:.0f}" if finished else f"so far {total:.0f}"),
+        minus(f"return {total:.0f}" if finished else f"so far {total:.0f}") if np.isfinite(total) else "stopped",
         player.id,
         player.colour,
         run.config.env_id,

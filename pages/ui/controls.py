@@ -142,8 +142,8 @@ def pick_beside(lab: Lab, player: Player) -> list[Player]:
     names = {each.id: each.label for each in others}
     chosen = st.selectbox(
         "Beside it",
-        [None, *names],
-        format_func=lambda number: "no other run" if number is None else names[number],
+        [-1, *names],
+        format_func=lambda number: names.get(number, "no other run"),
         key=f"beside-{player.id}-{'-'.join(map(str, names))}",
         width=260,
         persist_state="session",

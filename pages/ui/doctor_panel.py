@@ -14,7 +14,7 @@ from pages.ui.jobs import oracle_of
 from pages.ui.lab import Lab
 from pages.ui.player import Player
 
-PANEL_HEIGHT_PX: Final = 196
+PANEL_HEIGHT_PX: Final = 158
 EVERY_S: Final = 4.0
 _SIGNS: Final = {
     "bad": ("red", "error", "Broken"),
@@ -31,13 +31,16 @@ def doctor_every_s(lab: Lab, player: Player) -> float | None:
 
 def doctor_panel(lab: Lab, player: Player) -> None:
     """What the doctor says about the run at the cursor, the worst first; a knob that is accepted is an intervention."""
-    with st.container(height=PANEL_HEIGHT_PX, key="doctor"):
+    worst = st.container(height=PANEL_HEIGHT_PX, key="doctor")
+    with worst:
         if not _oracle_at_hand(player):
             st.caption("The doctor is working out how good this pendulum's episodes could have been …")
             return
         with lab.reading():
-            findings = diagnose(player.run, lab.moment(player))
-        for finding in findings:
+            first, *others = diagnose(player.run, lab.moment(player))
+        _finding(lab, player, first)
+    with st.expander(f"Further findings: {len(others) or 'none'}", key="doctor-others"):
+        for finding in others:
             _finding(lab, player, finding)
 
 

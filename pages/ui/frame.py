@@ -17,8 +17,7 @@ from pages.ui.lab import Lab
 from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import minus, verdict
 
-STATUS_EVERY_S: Final = 1.0
-RUNS_EVERY_S: Final = 2.0
+FRAME_EVERY_S: Final = 1.0
 _CSS = """
 <style>
 [data-testid="stMainBlockContainer"] { padding: 4.2rem 2.2rem 3rem; max-width: 1500px; }
@@ -59,7 +58,7 @@ def draw_sidebar(lab: Lab) -> None:
     with st.sidebar:
         st.title("DDPG Lab", anchor=False)
         st.caption("A neural network learns to swing up a pendulum, live.")
-        _ticking(_run_list, lab, RUNS_EVERY_S)
+        _ticking(_run_list, lab, FRAME_EVERY_S)
         _new_run(lab)
         st.toggle("Presenter sizes", key="presenter", persist_state="session", help="Larger type, for a projector.")
 
@@ -87,7 +86,7 @@ def draw_transport(lab: Lab) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="transport"):
         _buttons(lab, player)
-    _ticking(_status, lab, STATUS_EVERY_S)
+    _ticking(_status, lab, FRAME_EVERY_S)
 
 
 def page_head(title: str, question: str) -> None:
@@ -140,7 +139,7 @@ def _buttons(lab: Lab, player: Player) -> None:
     def change_speed() -> None:
         lab.speed = st.session_state["speed"]
 
-    st.select_slider("speed", list(SPEEDS), key="speed", width=260, on_change=change_speed)
+    st.select_slider("speed", list(SPEEDS), key="speed", width=190, on_change=change_speed)
     _button(
         "Reset",
         "reset",
@@ -218,7 +217,7 @@ def _status(lab: Lab) -> None:
         run, moment, past = player.run, lab.moment(player), lab.past(player)
         returns = run.logs.episodes.read("episode_return", moment.episode - 10, moment.episode)
         items = [
-            {"value": player.label, "label": player.difference or "as the preset", "colour": player.colour},
+            {"value": player.label, "label": player.differs(moment.config) or "as the preset", "colour": player.colour},
             {"value": f"{moment.episode:,}", "label": "episodes finished"},
             {"value": f"{moment.env_steps:,}", "label": "env steps"},
             _mean_item(returns, moment.config),
@@ -243,7 +242,8 @@ def _cursor(lab: Lab, player: Player, past: range) -> None:
     if action:
         episode = action.get("episode")
         if action.get("kind") == "branch" and isinstance(episode, int):
-            lab.branch(player.id, episode)
+            with st.spinner(f"Going back to episode {episode:,} …"):
+                lab.branch(player.id, episode)
         else:
             lab.cursor = episode if isinstance(episode, int) else None
         st.rerun()

@@ -124,29 +124,41 @@ class Lab:
         origin = self._player(player_id)
         if origin is None:
             return None
+        try:
+            with self._lock:
+                if self._full():
+                    return None
+                twin = origin.run.fork(episode)
+            # From the nearest kept episode the past is trained again: that may take seconds, and holds nobody up.
+            run = twin.branch_at(episode, changes)
+        except ValueError as error:
+            self.notice = f"{origin.label} cannot go on from there: {error}"
+            return None
         with self._lock:
-            try:
-                player = self._put(origin.run.branch(episode, changes))
-            except ValueError as error:
-                self.notice = f"{origin.label} cannot go on from there: {error}"
-                return None
-            if player:
-                player.origin = episode
+            player = self._put(run, episode)
         if player:
             self.play(player.id)
         return player
 
-    def _put(self, run: Run) -> Player | None:
+    def _put(self, run: Run, origin: int | None = None) -> Player | None:
         """Put a run on the stage, select it and go live; None, with a notice, when the stage is full."""
-        if len(self.players) >= MAX_RUNS or self.nbytes > MAX_BYTES:
-            self.notice = f"A lab holds {MAX_RUNS} runs or {MAX_BYTES >> 20} MB. Remove a run to make room."
+        if self._full():
             return None
         used = {player.colour for player in self.players}
-        player = Player(self._made, run, next(colour for colour in RUN_COLOURS if colour not in used))
+        player = Player(self._made, run, next(colour for colour in RUN_COLOURS if colour not in used), origin=origin)
+        same = [each.label for each in self.players]
+        player.copy = next(copy for copy in range(1, MAX_RUNS + 1) if player.named(copy) not in same)
         self._made += 1
         self.players.append(player)
         self._selected, self.cursor = player.id, None
         return player
+
+    def _full(self) -> bool:
+        """Whether there is no room for another run, which is then told."""
+        full = len(self.players) >= MAX_RUNS or self.nbytes > MAX_BYTES
+        if full:
+            self.notice = f"A lab holds {MAX_RUNS} runs or {MAX_BYTES >> 20} MB. Remove a run to make room."
+        return full
 
     def next_seed(self, config: Config) -> int:
         """The smallest seed that no run of these settings uses yet."""
@@ -194,11 +206,13 @@ class Lab:
         with self._lock:
             if player is not None and not player.over:
                 player.run.step()
+                self.cursor = None
 
     def step_episode(self, player_id: int) -> None:
         """Train to the end of the episode going on."""
         player = self._player(player_id)
         if player is not None:
+            self.cursor = None
             self.play(player_id, player.run.episode + 1)
 
     def reset(self, player_id: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ddpg_core.environment import Array, pendulum_angles
 from ddpg_core.learner import STATISTICS
-from ddpg_core.microscope import NoUpdateError, UpdateView, next_update, twin_of
+from ddpg_core.microscope import NoUpdateError, UpdateView, next_update
 from ddpg_core.recipe import Recipe
 from ddpg_core.run import Run
 from pages.ui.lab import Lab
@@ -44,12 +44,14 @@ class Look:
 def take_look(lab: Lab, player: Player, last: Look | None = None) -> Look:
     """The next update of the run, or the first one after the episode at the cursor; the run stays as it is.
 
+    Where weights of that episode are not kept, it is the first one after the nearest earlier episode that has them.
     Of a run that diverged and is looked at live, it is the update at which it stopped. Training is held only while a
     twin is made; `last` is returned if it shows this very update.
     """
     with lab.reading():
         run, moment = player.run, lab.moment(player)
-        live, first = lab.cursor is None, moment.env_steps
+        live = lab.cursor is None
+        first = moment.env_steps if live else run.at(moment.weights_of).env_steps
         if live and run.divergence:
             first = run.divergence.step
         if last and last.run is run and last.recipe == run.recipe and last.env_steps == first:
@@ -57,7 +59,7 @@ def take_look(lab: Lab, player: Player, last: Look | None = None) -> Look:
         recipe = run.recipe
         kept = moment.weights_of if not live else run.at(run.episode).weights_of if run.divergence else None
         try:
-            twin = twin_of(run, kept)
+            twin = run.fork(kept)
         except ValueError:
             return Look(run, recipe, first, reason="the transitions of that time are no longer in the log")
     twin.advance(steps=first - twin.env_steps)

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from ddpg_core.config import PRESETS, SETTINGS, format_value
+from ddpg_core.config import PRESETS, SETTINGS, Config, format_value
 from ddpg_core.recipe import MAX_STEP, preset_of
 from ddpg_core.run import Run
 
@@ -32,6 +32,7 @@ class Player:
         playing: Whether the worker trains it.
         stop_at: Episode at which it pauses by itself, or None.
         origin: The episode at which it left another run, or None.
+        copy: Which it is of the runs on the stage that would have the same label, from 1.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Player:
     playing: bool = False
     stop_at: int | None = None
     origin: int | None = None
+    copy: int = 1
     _credit: float = 0.0
     _progress: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
 
@@ -50,15 +52,23 @@ class Player:
 
     @property
     def label(self) -> str:
-        """Preset and seed, and where it left another run, as `fast #0` or `fast #0 from 12`."""
+        """Preset and seed, where it left another run, and which of several it is: `fast #0`, `fast #0 from 12 (2)`."""
+        return self.named(self.copy)
+
+    def named(self, copy: int) -> str:
+        """The label it would have as the `copy`-th of several alike."""
         name = f"{preset_of(self.run.recipe.config)[0]} #{self.run.recipe.seed}"
-        return name if self.origin is None else f"{name} from {self.origin}"
+        left = "" if self.origin is None else f" from {self.origin}"
+        return name + left + (f" ({copy})" if copy > 1 else "")
 
     @property
     def difference(self) -> str:
         """How the settings in force differ from the preset's, in words; "" if they don't."""
-        preset = PRESETS[preset_of(self.run.recipe.config)[0]]
-        changed = self.run.config.difference(preset)
+        return self.differs(self.run.config)
+
+    def differs(self, config: Config) -> str:
+        """How settings of this run, now or in the past, differ from the preset's, in words; "" if they don't."""
+        changed = config.difference(PRESETS[preset_of(self.run.recipe.config)[0]])
         changed.pop("engine", None)
         return ", ".join(f"{SETTINGS[name].label.lower()} {format_value(value)}" for name, value in changed.items())
 

@@ -10,6 +10,7 @@ import pytest
 
 from ddpg_core.config import PRESETS
 from ddpg_core.recipe import Intervention, Recipe
+from ddpg_core.run import Run
 from pages.ui import lab as lab_module
 from pages.ui.lab import MAX_RUNS, FairLock, Lab
 from pages.ui.player import Player
@@ -486,3 +487,49 @@ def test_new_run_and_reset_go_live(lab: Lab) -> None:
     lab.cursor = 1
     on_stage(lab, IDLE)
     assert lab.cursor is None
+
+
+def test_runs_that_would_be_named_alike_are_numbered(lab: Lab) -> None:
+    origin = on_stage(lab, IDLE)
+    origin.run.advance(episodes=1)
+    labels = [player.label for player in (lab.branch(origin.id, 1), lab.branch(origin.id, 1)) if player]
+    assert labels == [f"{origin.label} from 1", f"{origin.label} from 1 (2)"]
+    assert on_stage(lab, IDLE).label == f"{origin.label} (2)"
+
+
+def test_a_step_by_hand_is_shown_live(lab: Lab) -> None:
+    player = on_stage(lab, IDLE)
+    player.run.advance(episodes=2)
+    lab.cursor = 1
+    lab.step_update(player.id)
+    assert lab.cursor is None
+    lab.cursor = 1
+    lab.step_episode(player.id)
+    assert lab.cursor is None
+    lab.pause(player.id)
+
+
+def test_branch_between_kept_episodes_is_trained_without_holding_the_lab(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = on_stage(lab, SMALL)
+    origin.run.advance(episodes=3)
+    for episode in (1, 2, 3):
+        del origin.run.snapshots._kept[episode]
+    steps, free = Run.step, []
+
+    def step(run: Run) -> None:
+        free.append(lab._lock._free.acquire(blocking=False))
+        if free[-1]:
+            lab._lock._free.release()
+        steps(run)
+
+    lab.speed = "1 step/s"
+    monkeypatch.setattr(Run, "step", step)
+    branch = lab.branch(origin.id, 2)
+    assert branch is not None
+    assert len(free) >= 400
+    assert all(free[:400])
+    monkeypatch.undo()
+    lab.pause(branch.id)
+    np.testing.assert_array_equal(branch.run.logs.steps.rows(0, 400), origin.run.logs.steps.rows(0, 400))

@@ -185,6 +185,28 @@ def test_layers_have_a_bar_each_named_by_network_and_place(views: dict[str, Upda
         assert (10**low if figure is gradient else low) < tallest <= (10**high if figure is gradient else high)
 
 
+@pytest.mark.parametrize(
+    ("smallest", "largest", "ticks"),
+    [
+        (0.02, 0.5, [0.01, 0.03, 0.1, 0.3, 1]),
+        (2e-4, 0.5, [1e-4, 1e-3, 1e-2, 0.1, 1]),
+        (2e-9, 30.0, [1e-9, 1e-7, 1e-5, 1e-3, 0.1, 10]),
+        (2e-30, 3e30, [1e-30, 1e-19, 1e-8, 1e3, 1e14, 1e25]),
+    ],
+)
+def test_gradients_have_at_most_six_round_ticks(
+    views: dict[str, UpdateView], smallest: float, largest: float, ticks: list[float]
+) -> None:
+    view = views["quirks"]
+    low, *middle, high = view.critic_layers
+    layers = tuple(dataclasses.replace(layer, grad_norm=largest) for layer in (*middle, high))
+    layers = (dataclasses.replace(low, grad_norm=smallest), *layers)
+    view = dataclasses.replace(view, critic_layers=layers, actor_layers=layers)
+    axis = layer_figures(view)[0]["layout"]["yaxis"]
+    assert axis["tickvals"] == pytest.approx(ticks)
+    assert len(axis["ticktext"]) == len(ticks)
+
+
 def test_large_batch_is_thinned_evenly_but_keeps_the_chosen_row(views: dict[str, UpdateView]) -> None:
     rows = drawn(views["large"], 4095)
     assert len(rows) <= DRAWN + 1
@@ -371,10 +393,10 @@ def test_look_is_the_next_update_live_and_the_first_one_after_the_episode_at_the
     assert_equal_runs(player.run, rerun(player.run))
 
 
-def test_past_look_goes_on_from_the_nearest_weights_that_are_kept(lab: Lab) -> None:
+def test_past_look_is_after_the_nearest_episode_whose_weights_are_kept(lab: Lab) -> None:
     player = on_stage(lab, SMALL)
     player.run.advance(steps=650)
-    expected = look(player.run, 3)
+    expected = look(player.run, 2)
     del player.run.snapshots._kept[3]
     lab.cursor = 3
     assert_equal_views(take_look(lab, player).view, expected)
@@ -578,6 +600,17 @@ def test_run_that_diverged_shows_the_update_that_broke_it(visit: Callable[[], Ap
         assert "the last before the run stopped" in words(at)
         assert "It broke here. No longer finite:" in words(at)
     assert "update-make" not in {button.key for button in at.button}
+
+
+def test_first_update_of_the_step_that_stopped_a_run_is_not_called_the_last(
+    visit: Callable[[], AppTest], lab: Lab
+) -> None:
+    player = on_stage(lab, HOPELESS.changed({"updates_per_step": 3}))
+    player.run.advance(steps=400)
+    assert player.run.divergence
+    said = words(visit())
+    assert "the first of 3 in the step at which the run stopped" in said
+    assert ("which a later one broke" in said) is not ("It broke here" in said)
 
 
 def test_followed_update_is_held_once_somebody_looks_closer(

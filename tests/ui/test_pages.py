@@ -315,6 +315,11 @@ def test_cursor_takes_every_number_of_the_frame_back(
     lab.cursor = 1
     shown = status(at.run())
     assert (shown["episodes finished"], shown["env steps"]) == ("1", "200")
+    assert any("discount 0.9" in label for label in shown)  # set at step 100
+    lab.cursor = 0
+    assert not any("discount 0.9" in label for label in status(at.run()))
+    lab.cursor = 1
+    at.run()
     assert shown["mean of 1 returns"].startswith(
         f"−{abs(round(runs['trained'].logs.episodes.read('episode_return')[0]))}"
     )

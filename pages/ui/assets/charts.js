@@ -1,12 +1,10 @@
 // Live charts: a responsive grid of Plotly figures that keep zoom and legend and never remount.
-import {css, mount} from './shared.js'
+import {css, mount, typeScale} from './shared.js'
 
 const STYLE = `
 .ddpg-charts { display: grid; gap: 14px; width: 100%; }
 .ddpg-chart { min-width: 0; border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius);
   background: var(--st-background-color); overflow: hidden; }`
-
-const BASE_PX = 15
 
 const plotly = url => (window.ddpgPlotly ??= new Promise((resolve, reject) => {
   const script = document.createElement('script')
@@ -21,7 +19,7 @@ const merge = (base, over) => {
   return out
 }
 
-// A layout made for type of BASE_PX at the size that the page's type has: larger for a presenter.
+// A layout made for type of the usual size at the size that the page's type has: larger for a presenter.
 const sized = (value, scale, name) => {
   if (typeof value === 'number') return ['size', 'l', 'r', 't', 'b'].includes(name) ? value * scale : value
   if (!value || typeof value !== 'object' || name === 'range') return value
@@ -31,8 +29,6 @@ const sized = (value, scale, name) => {
 
 const heightOf = layout => layout.height * (0.6 + 0.4 * typeScale())
 
-const typeScale = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / BASE_PX
-
 // The page's theme, under what the figure itself decides.
 const themed = (element, layout) => {
   const [text, grid, back, font] = ['text-color', 'border-color', 'background-color', 'font'].map(name => css(element, `--st-${name}`))
@@ -40,7 +36,7 @@ const themed = (element, layout) => {
   const base = {font: {color: text, family: font, size: 12}, paper_bgcolor: '#0000', plot_bgcolor: '#0000',
                 xaxis: axis, yaxis: axis, hoverlabel: {bgcolor: back, bordercolor: grid, font: {color: text}}}
   const all = merge(base, layout)
-  all.annotations = (all.annotations ?? []).map(note => ({...note, font: {color: text, size: 11, ...note.font}}))
+  all.annotations = (all.annotations ?? []).map(note => ({bgcolor: `${back}c0`, ...note, font: {color: text, size: 11, ...note.font}}))
   return {...sized(all, typeScale()), height: heightOf(layout)}
 }
 

@@ -68,7 +68,10 @@ function play(root, on) {
     if (state.wanted === null || state.wanted >= state.data.last) move(root, state.data.first)
     state.clock = setInterval(() => {
       if (!root.isConnected) clearInterval(state.clock)
-      else if (state.wanted === null || state.wanted >= state.data.last) play(root, false)
+      else if (state.wanted === null || state.wanted >= state.data.last) {
+        if (state.wanted > state.data.last) state.wanted = state.data.episode
+        play(root, false)
+      }
       else move(root, state.wanted + 1)
     }, PLAY_MS)
   }

@@ -1,5 +1,5 @@
 // The DDPG loop: five parts joined by arrows, each with a live number and a link to the page that explains it.
-import {mount, spark} from './shared.js'
+import {mount, spark, typeScale} from './shared.js'
 
 const STYLE = `
 .loop { position: relative; font-family: var(--st-font); color: var(--st-text-color); }
@@ -56,13 +56,13 @@ const route = (start, out, end, into, roomRight) => {
 }
 
 function arrange(root) {
-  const width = root.clientWidth
-  if (!width || root.dataset.width === String(width)) return
-  root.dataset.width = width
-  const plan = width > 640 ? WIDE : NARROW, arrows = width > 640 ? WIDE_ARROWS : NARROW_ARROWS
-  root.style.height = `${plan.height}px`
-  const size = [plan.box[0] * width, plan.box[1]]
-  const centre = key => [plan.at[key][0] * width, plan.at[key][1] * plan.height]
+  const width = root.clientWidth, scale = typeScale()
+  if (!width || root.dataset.drawn === `${width} ${scale}`) return
+  root.dataset.drawn = `${width} ${scale}`
+  const plan = width > 640 ? WIDE : NARROW, arrows = width > 640 ? WIDE_ARROWS : NARROW_ARROWS, height = plan.height * scale
+  root.style.height = `${height}px`
+  const size = [plan.box[0] * width, plan.box[1] * scale]
+  const centre = key => [plan.at[key][0] * width, plan.at[key][1] * height]
   for (const box of root.querySelectorAll('.box')) {
     const [x, y] = centre(box.dataset.part)
     Object.assign(box.style, {left: `${x - size[0] / 2}px`, top: `${y - size[1] / 2}px`, width: `${size[0]}px`, height: `${size[1]}px`})
@@ -80,7 +80,7 @@ function arrange(root) {
     const tag = root.appendChild(document.createElement('div'))
     tag.className = 'tag'
     tag.textContent = label
-    tag.style.left = `${Math.min(middle.x, width - 30)}px`
+    tag.style.left = `${Math.min(middle.x, width - tag.offsetWidth / 2)}px`
     tag.style.top = `${middle.y}px`
   }
 }

@@ -57,3 +57,7 @@ export function legible(element, colour) {
   }
   return known.get(key)
 }
+
+// How large the page's type is beside its usual size: more than 1 for a presenter.
+const BASE_PX = 15
+export const typeScale = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / BASE_PX

@@ -21,6 +21,9 @@ STATISTICS: Final = (
     "actor_grad_norm",
     "saturation",
 )
+ADAM_BETAS: Final = (0.9, 0.999)
+ADAM_EPSILON: Final = 1e-8
+"""Kingma & Ba 2015's own values, in every engine."""
 SATURATED: Final = 0.99
 """An actor output beyond ± this counts as saturated: tanh passes almost no gradient there."""
 
@@ -105,4 +108,10 @@ def _torch_engine(state: LearnerState) -> Engine:
     return TorchEngine(state)
 
 
-_ENGINES: Final[dict[str, Callable[[LearnerState], Engine]]] = {"torch": _torch_engine}
+def _fused_engine(state: LearnerState) -> Engine:
+    from ddpg_core.learner.fused_engine import FusedEngine
+
+    return FusedEngine(state)
+
+
+_ENGINES: Final[dict[str, Callable[[LearnerState], Engine]]] = {"torch": _torch_engine, "fused": _fused_engine}

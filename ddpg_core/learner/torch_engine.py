@@ -6,7 +6,7 @@ Features come first in here, [O, B] and not [B, O]: BLAS multiplies layers this 
 from __future__ import annotations
 
 import itertools
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +14,8 @@ from torch import Tensor
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array
-from ddpg_core.learner import SATURATED, Batch, LearnerState
+from ddpg_core.learner import ADAM_BETAS, ADAM_EPSILON, SATURATED, Batch, LearnerState
 from ddpg_core.networks import MLP, TensorLayers
-
-ADAM_BETAS: Final = (0.9, 0.999)
-ADAM_EPSILON: Final = 1e-8
 
 # One thread an update: the networks are small, equal sums need a fixed order, and sessions share the cores.
 torch.set_num_threads(1)

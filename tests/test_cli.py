@@ -68,6 +68,17 @@ def test_train_writes_its_four_files_whole(folder: Path) -> None:
     assert summary["diverged"] is None
 
 
+def test_compiled_engine_is_chosen_kept_and_trains_alike(folder: Path, tmp_path: Path) -> None:
+    assert train(tmp_path / "fused", "--seed", "3", "--engine", "fused") == 0
+    assert json.loads((tmp_path / "fused" / "summary.json").read_text())["engine"] == "fused"
+    run = load_checkpoint(tmp_path / "fused" / "checkpoint.safetensors")
+    assert run.recipe.config.engine == "fused"
+    reference = load_checkpoint(folder / "checkpoint.safetensors")
+    for column in ("critic_loss", "q_mean", "actor_grad_norm"):
+        fused, torch = (each.logs.updates.read(column, 0, 50) for each in (run, reference))
+        np.testing.assert_allclose(fused, torch, rtol=1e-3, atol=1e-5)
+
+
 def test_resuming_equals_never_having_stopped(folder: Path, tmp_path: Path) -> None:
     assert train(tmp_path / "whole", "--seed", "3", episodes=3) == 0
     assert main(["train", "--resume", str(folder), "--episodes", "3", "--out", str(tmp_path / "resumed")]) == 0

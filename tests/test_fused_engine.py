@@ -14,7 +14,7 @@ from numba import njit
 
 from ddpg_core import learner
 from ddpg_core.config import Config
-from ddpg_core.learner import STATISTICS, Batch, Engine, LearnerState, fused_engine, fused_layers, torch_engine
+from ddpg_core.learner import STATISTICS, Batch, Engine, LearnerState, fused_engine, fused_layers
 from ddpg_core.learner.fused_engine import FusedEngine, prepare
 from ddpg_core.learner.fused_plan import MAX_SLICE, make_plan, slice_columns
 from ddpg_core.learner.torch_engine import TorchEngine

@@ -6,7 +6,6 @@ the velocity upwards. Dimension letters: P points, V velocities, A angles, T tor
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -18,10 +17,9 @@ from ddpg_core.environment import (
     Physics,
     pendulum_obs,
     pendulum_step,
-    wrap_angle,
 )
 from ddpg_core.networks import MLP
-from ddpg_core.oracle import EPISODE_STEPS, MAX_GAMMA, grid_nodes, interpolation
+from ddpg_core.oracle import MAX_GAMMA, grid_nodes, interpolation
 
 if TYPE_CHECKING:
     from ddpg_core.networks import TensorLayers
@@ -197,37 +195,3 @@ def _torch_layers(net: MLP, parameters: Array) -> TensorLayers:
         (torch.from_numpy(kernel), torch.from_numpy(bias[:, None]))
         for kernel, bias in net.layers(np.array(parameters, np.float32))
     ]
-
-
-# --- where the agent has been -----------------------------------------------------------------------------------------
-
-
-def coverage(angle_rad: Array, velocity_rad_s: Array, physics: Physics, bins: int = 24) -> float:
-    """Share of the reachable ones among `bins`² cells of states that the states [N] visited."""
-    cells = reachable_cells(physics, bins)
-    visited = np.zeros_like(cells)
-    row = (velocity_rad_s + MAX_SPEED_RAD_S) / (2 * MAX_SPEED_RAD_S) * bins
-    visited[np.minimum(row.astype(int), bins - 1), _angle_bin(angle_rad, bins)] = True
-    return float((visited & cells).sum() / cells.sum())
-
-
-@functools.lru_cache(maxsize=8)
-def reachable_cells(physics: Physics, bins: int = 24) -> Array:
-    """Which cells [bins velocities, bins angles] an episode can reach from the environment's starts.
-
-    A torque that always drives the motion on gives the highest speed at each angle; weaker ones give all below it.
-    """
-    starts = (np.arange(8 * bins) + 0.5) * (2 * np.pi / (8 * bins)) - np.pi
-    angle, velocity = np.repeat(starts, 2), np.tile([-1.0, 1.0], len(starts))
-    fastest = np.zeros(bins)  # counter-clockwise, by angle; clockwise is its mirror image
-    for _ in range(EPISODE_STEPS):
-        np.maximum.at(fastest, _angle_bin(np.where(velocity > 0, angle, -angle), bins), np.abs(velocity))
-        angle, velocity, _ = pendulum_step(angle, velocity, MAX_TORQUE_NM * np.sign(velocity), physics)
-    edges = np.linspace(-MAX_SPEED_RAD_S, MAX_SPEED_RAD_S, bins + 1)[:, None]
-    cells = (edges[:-1] < fastest) & (edges[1:] > -fastest[::-1])
-    cells.flags.writeable = False
-    return cells
-
-
-def _angle_bin(angle_rad: Array, bins: int) -> Array:
-    return np.minimum(((wrap_angle(angle_rad) + np.pi) / (2 * np.pi) * bins).astype(int), bins - 1)

@@ -6,6 +6,7 @@ import functools
 from typing import Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ddpg_core.environment import (
     MAX_SPEED_RAD_S,
@@ -18,13 +19,13 @@ from ddpg_core.environment import (
 from ddpg_core.learner import Batch
 from ddpg_core.moments import Moment
 from ddpg_core.networks import MLP
+from ddpg_core.oracle import EPISODE_STEPS
 
 CELLS: Final = (16, 24)
 """Into how many cells a map of states is divided, up and across: for the pendulum 1 rad/s by 15°."""
 PENDULUM_LOW: Final = (-np.pi, -MAX_SPEED_RAD_S)
 PENDULUM_HIGH: Final = (np.pi, MAX_SPEED_RAD_S)
 START_SPEED_RAD_S: Final = 1.0
-EPISODE_STEPS: Final = 200
 _AGENTS: Final = 4096
 _CHANGE_OF_MIND: Final = 0.04
 
@@ -79,26 +80,28 @@ def critic_inputs(batch: Batch) -> Array:
 
 
 def critic_gradient(critic: MLP, parameters: Array, inputs: Array, errors: Array) -> Array:
-    """The gradient of the mean squared TD error by the critic's parameters, flat, without the weight penalty.
+    """The gradient [..., P] of the mean squared TD error by the critic's parameters, without the weight penalty.
 
-    −(2/B)·Σ δ·∇Q(s, a): back-propagation by hand, held to autograd by a test.
+    −(2/B)·Σ δ·∇Q(s, a): back-propagation by hand, held to autograd by a test. Of many batches at once, as beside a
+    training thread each call into NumPy may wait for its turn.
 
     Args:
         critic: The shape of the critic.
         parameters: Its flat parameters.
-        inputs: `critic_inputs` [B, O + A].
-        errors: δ = y − Q(s, a) [B].
+        inputs: `critic_inputs` of one batch or several [..., B, O + A].
+        errors: δ = y − Q(s, a) [..., B].
     """
     layers = critic.layers(parameters)
     activations = [inputs]
     for kernel, bias in layers[:-1]:
         activations.append(np.maximum(activations[-1] @ kernel.T + bias, 0))
-    upstream = (-2 / len(errors) * errors)[:, None]  # [B, U] of the layer at hand
+    upstream = (-2 / errors.shape[-1] * errors)[..., None]  # [..., B, U] of the layer at hand
     parts: list[Array] = []
     for (kernel, _), below in zip(reversed(layers), reversed(activations), strict=True):
-        parts = [(upstream.T @ below).ravel(), upstream.sum(axis=0), *parts]
+        of_kernel = upstream.swapaxes(-1, -2) @ below
+        parts = [of_kernel.reshape(*errors.shape[:-1], -1), upstream.sum(axis=-2), *parts]
         upstream = (upstream @ kernel) * (below > 0)
-    return np.concatenate(parts)
+    return np.concatenate(parts, axis=-1)
 
 
 def cosine(one: Array, other: Array) -> float:
@@ -115,13 +118,14 @@ def autocorrelation(values: Array, lags: int, groups: Array | None = None) -> Ar
         lags: The largest distance.
         groups: Pairs are taken only where this is the same for both [N], for example their episode.
     """
-    centred = np.asarray(values, np.float64) - (np.mean(values) if len(values) else 0)
-    variance = float(np.mean(centred**2)) if len(centred) else 0.0
-    result = np.full(lags + 1, np.nan)
-    for lag in range(min(lags + 1, len(centred))):
-        products = centred[: len(centred) - lag] * centred[lag:]
-        if groups is not None:
-            products = products[groups[: len(groups) - lag] == groups[lag:]]
-        if len(products) and variance > 0:
-            result[lag] = products.mean() / variance
-    return result
+    count = len(values)
+    if not count:
+        return np.full(lags + 1, np.nan)
+    centred = np.asarray(values, np.float64) - np.mean(values)
+    variance = np.mean(centred**2)
+    of = np.zeros(count, np.int64) if groups is None else groups
+    later = sliding_window_view(np.append(centred, np.zeros(lags)), count)  # [lags + 1, N], k places on in row k
+    paired = sliding_window_view(np.append(of, np.full(lags, of.max() + 1)), count) == of
+    pairs = paired.sum(axis=1)
+    sums = np.where(paired, later * centred, 0).sum(axis=1)
+    return np.where((pairs > 0) & (variance > 0), sums / np.maximum(pairs, 1) / (variance or 1), np.nan)

@@ -9,7 +9,7 @@ from pages.ui import live
 from pages.ui.bench import draw_bench
 from pages.ui.bench_charts import sketches
 from pages.ui.controls import settings
-from pages.ui.exploration import clipped_words, scale_words, spread_words, trail_chart
+from pages.ui.exploration import PAST, clipped_words, scale_words, spread_words, trail_chart
 from pages.ui.frame import need_run, page_head
 from pages.ui.session import current_lab, refresh_s
 from pages.ui.trail import trail_of
@@ -55,6 +55,8 @@ def draw_noise_bench() -> None:
 
 st.fragment(draw_trail, run_every=refresh_s(lab, 0.25))()
 with st.expander(f"Change the noise of {player.label}", icon=":material/tune:"):
+    if lab.cursor is not None:
+        st.caption(PAST)
     settings(lab, player, ("noise", "noise_scale", "noise_decay", "noise_reset"))
 
 st.subheader("Noise bench", anchor=False)
@@ -62,4 +64,6 @@ st.markdown(
     "Three kinds of noise with the same knobs, drawn by the very function that the agent explores with. Nothing here "
     "touches the run until you press **Use it in the run**."
 )
+if lab.cursor is not None:
+    st.caption(PAST)
 st.fragment(draw_noise_bench)()

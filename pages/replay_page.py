@@ -29,8 +29,6 @@ def draw_map() -> None:
     """The hero: the window on the map of states, with the last batch."""
     memory = on_screen(lab, player)
     draws = draws_of(lab, memory)
-    if unfinished and draws.share == 1:
-        st.rerun()
     found = looked_at(lab, player, memory)
     figure = map_chart(memory, draws, seen(memory), colour, found[1] if found else None)
     number = point_number(live.charts([figure], key="memory", clicks=True))
@@ -68,6 +66,8 @@ with side:
     colour = st.selectbox(
         "Colour of the points", list(COLOURS), format_func=colour_name, key="replay-colour", persist_state="session"
     )
+    if lab.cursor is not None:
+        st.caption("You look at the past; knobs show and change the run as it is now.")
     settings(lab, player, ["replay", "batch_size", "capacity"])
 with picture:
     st.fragment(draw_map, run_every=0.3 if unfinished else refresh)()
@@ -76,4 +76,4 @@ st.fragment(draw_content, run_every=refresh and 4 * refresh)()
 st.markdown(WHY)
 names = quantities(player.run.config.env_id)
 quantity = st.selectbox("Correlation of", list(names), format_func=names.__getitem__, key="replay-of", width=300)
-st.fragment(draw_contrast, run_every=refresh and 12 * refresh)()
+st.fragment(draw_contrast, run_every=refresh and 24 * refresh)()

@@ -229,10 +229,10 @@ def test_who_waited_for_a_solving_that_failed_solves_it_oneself() -> None:
         assert isinstance(failing.exception(), InterruptedError)
 
 
-def test_the_eight_oracles_asked_for_last_are_kept() -> None:
-    asked = [Physics(mass=1 + k / 100) for k in range(10)]
-    for physics in asked[:8]:
+def test_the_32_oracles_asked_for_last_are_kept() -> None:
+    asked = [Physics(mass=1 + k / 100) for k in range(34)]
+    for physics in asked[:32]:
         optimal_oracle(physics, 5)
     optimal_oracle(asked[0], 5)
-    optimal_oracle(asked[8], 5)
-    assert [oracle_ready(physics, 5) for physics in asked] == [True, False] + [True] * 7 + [False]
+    optimal_oracle(asked[32], 5)
+    assert [oracle_ready(physics, 5) for physics in asked] == [True, False] + [True] * 31 + [False]

@@ -7,11 +7,9 @@ from ddpg_core.config import Config
 from ddpg_core.environment import Environment, Physics, pendulum_obs, pendulum_step
 from ddpg_core.networks import MLP
 from ddpg_core.probes import (
-    coverage,
     policy_map,
     q_along_torque,
     q_map,
-    reachable_cells,
     state_grid,
     torque_gradient,
     true_q,
@@ -155,32 +153,3 @@ def test_networks_that_diverged_give_values_that_are_not_finite_and_no_warning()
         assert not np.isfinite(q_map(CRITIC, critic, grid.obs, 0.0)).all()
         assert not np.isfinite(torque_gradient(CRITIC, critic, grid.obs, 0.0)).all()
         assert policy_map(ACTOR, actor, HALF, grid.obs).shape == (3, 3)
-
-
-def test_coverage_is_the_share_of_reachable_cells_seen() -> None:
-    cells = int(reachable_cells(Physics(), 24).sum())
-    assert coverage(np.zeros(0), np.zeros(0), Physics()) == 0
-    assert coverage(np.full(9, 0.1), np.full(9, 0.1), Physics()) == pytest.approx(1 / cells)
-    wound = np.array([0.1, 0.1 + 2 * np.pi, 0.1 - 4 * np.pi])
-    assert coverage(wound, np.full(3, 0.1), Physics()) == pytest.approx(1 / cells)
-    assert coverage(np.array([-np.pi, np.pi]), np.array([0.1, 0.1]), Physics()) == pytest.approx(1 / cells)
-    grid = state_grid(97)
-    assert coverage(grid.angle.ravel(), grid.velocity.ravel(), Physics()) == 1
-
-
-def test_reachable_cells_are_those_that_many_wild_episodes_visit() -> None:
-    rng = np.random.default_rng(0)
-    physics, bins = Physics(gravity=15.0), 16
-    angle, velocity = rng.uniform(-np.pi, np.pi, 4000), rng.uniform(-1, 1, 4000)
-    gain, visited = rng.uniform(-2, 2, 4000), np.zeros((bins, bins), bool)
-    for _ in range(200):
-        row = np.minimum(((velocity + 8) / 16 * bins).astype(int), bins - 1)
-        column = ((angle + np.pi) % (2 * np.pi) / (2 * np.pi) * bins).astype(int) % bins
-        visited[row, column] = True
-        flip = rng.random(4000) < 0.03
-        gain = np.where(flip, rng.uniform(-2, 2, 4000), gain)
-        angle, velocity, _ = pendulum_step(angle, velocity, 2 * gain * np.sign(velocity), physics)
-    cells = reachable_cells(physics, bins)
-    assert not cells.all()
-    assert not (visited & ~cells).any()
-    assert (visited & cells).sum() > 0.95 * cells.sum()

@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ddpg_core.environment import MAX_TORQUE_NM, Array, Physics, pendulum_step, wrap_angle
-from ddpg_core.replay_stats import CELLS, EPISODE_STEPS
+from ddpg_core.oracle import EPISODE_STEPS
+from ddpg_core.replay_stats import CELLS
 from pages.ui.buffer import SPACES, Draws, Memory, Seen, Space, states, surprise, thinning
 from pages.ui.live import Figure, packed
 from pages.ui.maps import ANGLE_TICKS
@@ -202,9 +203,7 @@ def content_charts(memory: Memory, draws: Draws) -> list[Figure]:
     rewards, batch_rewards = memory.rows[:, reward], draws.rows[:, reward]
     low, high = memory.space.rewards
     return [
-        _shares(
-            "Age of what is drawn", "age in env steps (0 = newest)", ages, drawn, np.linspace(0, end, AGE_BINS + 1)
-        ),
+        _shares("Age of what is drawn", _AGE, ages, drawn, np.linspace(0, end, AGE_BINS + 1)),
         _shares("Reward of what is drawn", "reward of a step", rewards, batch_rewards, np.linspace(low, high, 34)),
         _times_by_age(memory, draws, ages, end),
     ]

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from pages.ui.buffer import Draws, Memory
+import numpy as np
+
+from ddpg_core.environment import ENVIRONMENTS, Array
+from pages.ui.buffer import Draws, Memory, states
+from pages.ui.theme import minus
 
 WHY: Final = (
     "##### Why draw at random?\nNeighbouring steps look alike, so a batch of them shows the critic one corner and "
@@ -53,3 +57,39 @@ def next_step(memory: Memory) -> str:
     if not moment.updates:
         return f"No batch has been drawn yet: learning starts once {warmup:,} steps are seen. Press Play."
     return ""
+
+
+def in_words(memory: Memory, number: int, row: Array) -> str:
+    """A transition [1, widths] in two sentences."""
+    part = memory.columns
+    (across, up), (after, speed) = states(row, part)[0], states(row, part, "next_obs")[0]
+    action, reward = float(row[0, part["action"].start]), float(row[0, part["reward"].start])
+    if memory.moment.config.env_id == "Pendulum-v1":
+        place, then = (f"{_where(angle)}, {_turning(velocity)}" for angle, velocity in ((across, up), (after, speed)))
+        push = f"a torque of {abs(action):.2f} N·m {_way(action)}"
+    else:
+        place, then = (f"at {x:.2f}, moving {'right' if v > 0 else 'left'}" for x, v in ((across, up), (after, speed)))
+        push = f"a force of {abs(action):.2f} to the {'right' if action > 0 else 'left'}"
+    end = " The episode ended here." if row[0, [part["terminated"].start, part["truncated"].start]].any() else ""
+    per_second = ENVIRONMENTS[memory.moment.config.env_id].steps_per_second
+    return minus(
+        f"**Episode {int(memory.episodes(np.array([number]))[0]):,}.** {place.capitalize()}; {push}; 1/{per_second} s "
+        f"later {then}. Reward **{reward:.3g}**.{end}"
+    )
+
+
+def _where(angle_rad: float) -> str:
+    degrees = abs(np.degrees(angle_rad))
+    if degrees < 12:
+        return "upright"
+    return "hanging" if degrees > 168 else f"{degrees:.0f}° to the {'left' if angle_rad > 0 else 'right'} of upright"
+
+
+def _turning(velocity_rad_s: float) -> str:
+    return (
+        "at rest" if abs(velocity_rad_s) < 0.1 else f"turning {_way(velocity_rad_s)} at {abs(velocity_rad_s):.1f} rad/s"
+    )
+
+
+def _way(value: float) -> str:
+    return "counter-clockwise" if value > 0 else "clockwise"

@@ -71,10 +71,10 @@ def contrast(lab: Lab, memory: Memory, quantity: str) -> Contrast | None:
         stretches, random, newest, shuffled, whole = (steps_of(memory.run, numbers) for numbers in picked)
     ordered = autocorrelation(_values(memory, newest, quantity), LAGS, memory.episodes(picked[2]))
     mixed = autocorrelation(_values(memory, shuffled, quantity), LAGS)
-    gradient = _gradient(memory, whole)
-    kinds = [np.split(rows, batches) for rows in (stretches, random)]
-    cells = [np.array([_cells(memory, rows) for rows in kind]) for kind in kinds]
-    cosines = [np.array([cosine(_gradient(memory, rows), gradient) for rows in kind]) for kind in kinds]
+    (gradient,) = _gradients(memory, whole, 1)
+    kinds = (stretches, random)
+    cells = [np.array([_cells(memory, rows) for rows in np.split(kind, batches)]) for kind in kinds]
+    cosines = [np.array([cosine(each, gradient) for each in _gradients(memory, kind, batches)]) for kind in kinds]
     return Contrast(size, (ordered, mixed), (cells[0], cells[1]), (cosines[0], cosines[1]))
 
 
@@ -104,12 +104,13 @@ def _values(memory: Memory, rows: Array, quantity: str) -> Array:
     return rows[:, memory.columns[quantity].start]
 
 
-def _gradient(memory: Memory, rows: Array) -> Array:
-    """The critic's gradient on a batch of rows, by the networks of the moment."""
+def _gradients(memory: Memory, rows: Array, batches: int) -> Array:
+    """The critic's gradient on each of so many batches, one after the other in `rows`, by the moment's networks."""
     batch = transitions(rows, memory.columns, memory.moment.config)
     with np.errstate(all="ignore"):
         errors = td_errors(batch, memory.moment, memory.actor, memory.critic)
-        return critic_gradient(memory.critic, memory.moment.critic, critic_inputs(batch), errors)
+        inputs = critic_inputs(batch).reshape(batches, len(rows) // batches, -1)
+        return critic_gradient(memory.critic, memory.moment.critic, inputs, errors.reshape(batches, -1))
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ class Belief:
     """The networks of a run at a moment, copied out of it.
 
     Attributes:
-        run: Tells the run from others.
+        run: Serial number of the run.
         moment: Parameters and settings.
         actor_net, critic_net: Shapes of the networks.
         obs: Observations of the episode on screen [T, O].
@@ -92,7 +92,7 @@ def belief_of(lab: Lab, player: Player) -> Belief:
     shown = slice(-_TRAJECTORY_STEPS, None)
     obs = episode.columns["obs"][shown] if episode else np.empty((0, learner.actor_net.sizes[0]), np.float32)
     title = episode.title if episode else ""
-    return Belief(id(player.run), moment, learner.actor_net, learner.critic_net, obs, title)
+    return Belief(player.run.serial, moment, learner.actor_net, learner.critic_net, obs, title)
 
 
 class Question(NamedTuple):

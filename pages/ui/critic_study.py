@@ -32,12 +32,21 @@ class Study:
         survey: The newest that is on screen.
         best: An oracle, a torque and the map of the two.
         scales: Ends of scales and axes by name, which change in steps.
+        run: Serial number of the run that the scales are of.
     """
 
     surveys: Latest[Survey] = field(default_factory=Latest)
     survey: Survey | None = None
     best: tuple[Oracle, float | None, Array] | None = None
     scales: dict[str, Bounds] = field(default_factory=dict)
+    run: int | None = None
+
+    def turn_to(self, run: int) -> Survey | None:
+        """The newest rollouts if they are of this run; forgets the scales of any other run."""
+        if self.run != run:
+            self.run = run
+            self.scales.clear()
+        return self.survey if self.survey and self.survey.stamp[0] == run else None
 
     def optimal(self, oracle: Oracle, torque: float | None) -> Array:
         """The map of the best that can be earned [V, P], computed once."""
@@ -57,7 +66,7 @@ class Look:
 
     Attributes:
         belief, question: Whose networks, asked what.
-        survey: The newest rollouts of any moment, None before the first.
+        survey: The run's newest rollouts of any moment, None before the first.
         fresh: Whether they are maps for this torque and this moment (or, while it trains, for one just before).
         waiting: Whether something is still being computed that this moment needs.
         oracle: The best policy, None while it is being solved.
@@ -105,7 +114,8 @@ class Look:
 def look(lab: Lab, player: Player) -> Look:
     """The moment on screen with what is known of it; the scales and the rollouts are those of the last `renewed`."""
     study = _study()
-    belief, question, found = belief_of(lab, player), asked(), study.survey
+    belief, question = belief_of(lab, player), asked()
+    found = study.turn_to(belief.run)
     config, moving = belief.moment.config, refresh_s(lab) is not None
     oracle = oracle_of(belief.physics, config.gamma)
     fresh = found is not None and fits(found, belief, question, moving)
@@ -133,7 +143,7 @@ def renewed(lab: Lab, player: Player, *, urgent: bool = False) -> Look:
     study = _study()
     study.survey = study.surveys.answer
     seen = look(lab, player)
-    found = study.survey
+    found = seen.survey
     if found is None or (found.stamp, found.question) != (seen.belief.stamp, seen.question):
         work = functools.partial(survey, seen.belief, seen.question)
         study.surveys.ask(work, urgent=urgent or seen.waiting)

@@ -99,11 +99,13 @@ def cut_words(cut: Cut, question: Question) -> str:
     where = "Upright" if abs(question.angle) < 0.01 else f"At {lean}"
     if not np.isfinite([cut.policy, cut.slope]).all():
         return f"{where}, these networks hold numbers that are not finite."
+    asks = f"{where}, turning at {question.velocity:.1f} rad/s, the policy asks for **{cut.policy:+.2f} N·m**. "
+    if cut.slope == 0:
+        return minus(f"{asks}There ∂Q/∂a = 0: to this critic a little more or less is all the same: **no push**.")
     more = "counter-clockwise" if cut.slope > 0 else "clockwise"
     limit = abs(cut.policy) > 0.99 * cut.torques[-1] and cut.policy * cut.slope > 0
     push = f"so the actor is pushed towards **more {more}** torque"
     return minus(
-        f"{where}, turning at {question.velocity:.1f} rad/s, the policy asks for **{cut.policy:+.2f} N·m**. "
-        f"There ∂Q/∂a = {cut.slope:+.3g} per N·m, {push}"
+        f"{asks}There ∂Q/∂a = {cut.slope:+.3g} per N·m, {push}"
         + (", but it is at its limit already." if limit else ", along the arrow.")
     )

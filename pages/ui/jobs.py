@@ -9,12 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
 from ddpg_core.environment import Physics
-from ddpg_core.oracle import MAX_GAMMA, Oracle, optimal_oracle, oracle_progress
+from ddpg_core.oracle import MAX_GAMMA, Oracle, optimal_oracle, oracle_progress, oracle_ready
 
 ORACLE_POINTS: Final = 201
 """Four times the states of the default: on maps, the coarser grid's blur beside a ridge would look like a mistake."""
-KEPT_ORACLES: Final = 32
-"""A third of a megabyte each."""
 LEAST_REST_S: Final = 2.0
 REST: Final = 7.0
 """A session's answers rest so many times as long as they take: training keeps nearly all of the cores."""
@@ -22,20 +20,32 @@ _SOLVER: Final = ThreadPoolExecutor(1, "oracle")
 _WORKER: Final = ThreadPoolExecutor(1, "answers")
 
 _Answer = TypeVar("_Answer")
-_oracles: dict[tuple[Physics, int, float], Future[Oracle]] = {}
+_solving: dict[tuple[Physics, int, float], Future[None]] = {}
 _lock = threading.Lock()
 
 
 def oracle_of(physics: Physics, gamma: float, points: int = ORACLE_POINTS) -> Oracle | None:
-    """The near-optimal policy of a pendulum; None while it is being solved, once for whoever asks."""
+    """The near-optimal policy of a pendulum; None while it is being solved, once for whoever asks.
+
+    Raises what the solving raised, once; it has begun anew by then.
+    """
     key = (physics, points, min(gamma, MAX_GAMMA))
     with _lock:
-        future = _oracles.pop(key, None) or _SOLVER.submit(optimal_oracle, *key)
-        if not future.done() or future.exception() is None:
-            _oracles[key] = future  # at the end, where the newest stand; what failed is tried again
-        if len(_oracles) > KEPT_ORACLES:
-            del _oracles[next(iter(_oracles))]
-    return future.result() if future.done() else None
+        if oracle_ready(*key):
+            _solving.pop(key, None)
+            return optimal_oracle(*key)
+        earlier = _solving.get(key)
+        if earlier is not None and not earlier.done():
+            return None
+        _solving[key] = _SOLVER.submit(_solve, *key)
+    if earlier is not None:
+        earlier.result()
+    return None
+
+
+def _solve(physics: Physics, points: int, gamma: float) -> None:
+    """Solve for an oracle where it is kept."""
+    optimal_oracle(physics, points, gamma)
 
 
 def oracle_share(physics: Physics, gamma: float) -> float:

@@ -6,18 +6,19 @@ import base64
 import functools
 import io
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import streamlit as st
 
-from ddpg_core.environment import ENVIRONMENTS, Array
+from ddpg_core.config import Config
+from ddpg_core.environment import Array
 from ddpg_core.frames import render_states, without_ground
 from pages.ui.buffer import Draws, Memory, draws_of, on_screen, states, steps_of, surprise
+from pages.ui.buffer_words import in_words
 from pages.ui.lab import Lab
 from pages.ui.player import Player
 from pages.ui.session import refresh_s
-from pages.ui.theme import minus
 
 ROWS: Final = 200
 ORDERS: Final = {
@@ -28,23 +29,27 @@ ORDERS: Final = {
     "times": "drawn most often",
 }
 FRAME_PX: Final = 260
+FRAME_WIDTH_PX: Final = 148
+"""Two of them stand side by side in a window of 1,440 px, and on a phone."""
 _PICKED, _FROZEN = "transition-looked-at", "transitions-shown"
 
 
 def look_at(player: Player, number: int) -> None:
     """Take this row of the run's step log as the one looked at."""
-    st.session_state[_PICKED] = (id(player.run), number)
+    st.session_state[_PICKED] = (player.run.serial, number)
 
 
 def looked_at(lab: Lab, player: Player, memory: Memory) -> tuple[int, Array] | None:
     """Number and row [1, widths] of the transition looked at, if the window at this moment holds it."""
     whose, number = st.session_state.get(_PICKED, (None, -1))
-    if whose != id(player.run) or not memory.first <= number < memory.stop:
-        return None
+    return _held(lab, memory, number) if whose == player.run.serial else None
+
+
+def _held(lab: Lab, memory: Memory, number: int) -> tuple[int, Array] | None:
     with lab.reading():
-        if number < memory.run.logs.steps.first:
-            return None
-        return number, steps_of(memory.run, np.array([number]))
+        if max(memory.first, memory.run.logs.steps.first) <= number < memory.stop:
+            return number, steps_of(memory.run, np.array([number]))
+    return None
 
 
 def table(memory: Memory, numbers: Array, rows: Array, times: Array) -> dict[str, Array]:
@@ -87,14 +92,16 @@ def chosen_rows(memory: Memory, order: str, batch: Array, times: Array) -> Array
 
 
 def draw_transitions(lab: Lab, player: Player) -> None:
-    """The table, a choice of what it holds, and the transition looked at; outside all fragments, as it never ticks."""
+    """The table, a choice of what it holds, and the transition looked at; it ticks only until its draws are counted."""
     left, right = st.columns([2.1, 1], gap="medium")
     with left:
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            columns = _frozen(lab, player, _order())
-        _draw_table(player, columns)
+            order = _order()
+            frozen = _frozen(lab, player, order)
+        _await_rest(lab, player, order, frozen)
+        _draw_table(player, frozen.columns)
     with right:
-        _draw_detail(lab, player, columns)
+        _draw_detail(lab, player, frozen.columns)
 
 
 def _order() -> str:
@@ -105,23 +112,60 @@ def _order() -> str:
     return order or "batch"
 
 
-def _frozen(lab: Lab, player: Player, order: str) -> dict[str, Array]:
-    """The table's columns: those of the moment, or those taken before while the run trains on.
+class Frozen(NamedTuple):
+    """A `table`, without times drawn until `counted`; not `filled`: the newest rows for want of those asked for."""
+
+    stamp: tuple[int, str, int, int, Config]  # serial of the run, order, env steps, updates, settings
+    columns: dict[str, Array]
+    counted: bool
+    filled: bool
+
+
+def _frozen(lab: Lab, player: Player, order: str) -> Frozen:
+    """The table of the moment, or the one taken before while the run trains on; one not whole is always taken anew.
 
     A table that changes four times a second can be neither sorted nor read.
     """
     moving = refresh_s(lab) is not None
     anew = moving and st.button("Take anew", icon=":material/refresh:", key="transitions-anew")
     memory = on_screen(lab, player)
-    stamp = (id(player.run), order, memory.moment.env_steps, memory.moment.updates)
-    kept, columns = st.session_state.get(_FROZEN, ((), {}))
-    if stamp != kept and (anew or not moving or stamp[:2] != kept[:2] or not len(columns["step"])):
+    config = memory.moment.config
+    stamp = (player.run.serial, order, memory.moment.env_steps, memory.moment.updates, config)
+    kept: Frozen | None = st.session_state.get(_FROZEN)
+    same = slice(2) if moving and not anew else slice(None)
+    if kept is None or kept.stamp[same] != stamp[same] or not (kept.counted and kept.filled):
         draws = draws_of(lab, memory)
-        kept, columns = stamp if draws.share == 1 else (), _columns(lab, memory, order, draws)
-        st.session_state[_FROZEN] = (kept, columns)
-    if moving and kept:
-        st.caption(f"as of step {kept[2]:,}")
-    return columns
+        counted, filled = draws.share == 1, _can_fill(memory, draws, order)
+        kept = Frozen(stamp, _columns(lab, memory, order if filled else "newest", draws), counted, filled)
+        st.session_state[_FROZEN] = kept
+    if moving:
+        st.caption(f"as of step {kept.stamp[2]:,}")
+    return kept
+
+
+def _can_fill(memory: Memory, draws: Draws, order: str) -> bool:
+    """Whether the table can hold rows in this order yet."""
+    if order == "batch":
+        return len(draws.batch) > 0
+    return memory.stop > memory.first and (order != "times" or draws.share == 1)
+
+
+def _await_rest(lab: Lab, player: Player, order: str, frozen: Frozen) -> None:
+    """Say what the table lacks, and draw the page anew once it is there."""
+
+    def look() -> None:
+        memory = on_screen(lab, player)
+        draws = draws_of(lab, memory)
+        if draws.share == 1 and (not frozen.counted or (not frozen.filled and _can_fill(memory, draws, order))):
+            st.rerun()
+        instead = "" if frozen.filled or not len(frozen.columns["step"]) else " Until then these are the newest."
+        if draws.share < 1:
+            st.caption(f"Counting the draws: {draws.share:.0%} …{instead}")
+        elif instead:
+            st.caption(f"No batch has been drawn yet.{instead}")
+
+    if not (frozen.counted and frozen.filled):
+        st.fragment(look, run_every=0.5 if refresh_s(lab) or not frozen.counted else None)()
 
 
 def _columns(lab: Lab, memory: Memory, order: str, draws: Draws) -> dict[str, Array]:
@@ -129,14 +173,17 @@ def _columns(lab: Lab, memory: Memory, order: str, draws: Draws) -> dict[str, Ar
     with lab.reading():
         numbers = numbers[numbers >= memory.run.logs.steps.first]
         rows = steps_of(memory.run, numbers)
-    return table(memory, numbers, rows, draws.recount.counts(numbers))
+    columns = table(memory, numbers, rows, draws.recount.counts(numbers))
+    if draws.share < 1:
+        del columns["times drawn"]
+    return columns
 
 
 def _draw_table(player: Player, columns: Mapping[str, Array]) -> None:
     if not len(columns["step"]):
-        st.info("Nothing here yet: the table fills once transitions are remembered and, for a batch, learning starts.")
+        st.info("Nothing here yet: the table fills once transitions are remembered.")
         return
-    key = f"transitions-{id(player.run)}-{hash(columns['step'].tobytes())}"
+    key = f"transitions-{player.run.serial}-{hash(columns['step'].tobytes())}"
 
     def pick() -> None:
         chosen = st.session_state[key].selection.rows
@@ -161,56 +208,22 @@ def _draw_detail(lab: Lab, player: Player, columns: Mapping[str, Array]) -> None
     memory = on_screen(lab, player)
     found = looked_at(lab, player, memory)
     if found is None and len(columns["step"]):
-        number = int(columns["step"][0])
-        with lab.reading():
-            if memory.first <= number < memory.stop and number >= player.run.logs.steps.first:
-                found = number, steps_of(memory.run, np.array([number]))
+        found = _held(lab, memory, int(columns["step"][0]))
     if found is None:
         st.caption("Click a point on the map or a row of the table to see it here.")
         return
     number, row = found
-    config = memory.moment.config
+    config, told = memory.moment.config, ("obs", "action", "reward", "next_obs")
+    if not all(np.isfinite(row[:, memory.columns[name]]).all() for name in told):
+        st.caption(
+            f"Step {number:,} holds numbers that are not finite: the run diverged, and nothing can be drawn of it."
+        )
+        return
     frames = [frame(config.env_id, *map(float, states(row, memory.columns, name)[0])) for name in ("obs", "next_obs")]
     with st.container(horizontal=True, gap="small"):
         for name, picture in zip(("s", "s′"), frames, strict=True):
-            st.image(picture, caption=f"{name}, step {number + (name != 's'):,}", width=165)
+            st.image(picture, caption=f"{name}, step {number + (name != 's'):,}", width=FRAME_WIDTH_PX)
     st.markdown(in_words(memory, number, row))
-
-
-def in_words(memory: Memory, number: int, row: Array) -> str:
-    """A transition [1, widths] in two sentences."""
-    part = memory.columns
-    (across, up), (after, speed) = states(row, part)[0], states(row, part, "next_obs")[0]
-    action, reward = float(row[0, part["action"].start]), float(row[0, part["reward"].start])
-    if memory.moment.config.env_id == "Pendulum-v1":
-        place, then = (f"{_where(angle)}, {_turning(velocity)}" for angle, velocity in ((across, up), (after, speed)))
-        push = f"a torque of {abs(action):.2f} N·m {_way(action)}"
-    else:
-        place, then = (f"at {x:.2f}, moving {'right' if v > 0 else 'left'}" for x, v in ((across, up), (after, speed)))
-        push = f"a force of {abs(action):.2f} to the {'right' if action > 0 else 'left'}"
-    end = " The episode ended here." if row[0, [part["terminated"].start, part["truncated"].start]].any() else ""
-    per_second = ENVIRONMENTS[memory.moment.config.env_id].steps_per_second
-    return minus(
-        f"**Episode {int(memory.episodes(np.array([number]))[0]):,}.** {place.capitalize()}; {push}; 1/{per_second} s "
-        f"later {then}. Reward **{reward:.3g}**.{end}"
-    )
-
-
-def _where(angle_rad: float) -> str:
-    degrees = abs(np.degrees(angle_rad))
-    if degrees < 12:
-        return "upright"
-    return "hanging" if degrees > 168 else f"{degrees:.0f}° to the {'left' if angle_rad > 0 else 'right'} of upright"
-
-
-def _turning(velocity_rad_s: float) -> str:
-    return (
-        "at rest" if abs(velocity_rad_s) < 0.1 else f"turning {_way(velocity_rad_s)} at {abs(velocity_rad_s):.1f} rad/s"
-    )
-
-
-def _way(value: float) -> str:
-    return "counter-clockwise" if value > 0 else "clockwise"
 
 
 @functools.lru_cache(maxsize=512)

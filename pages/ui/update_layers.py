@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from pages.ui.theme import ROLES, layout
 from pages.ui.update_parts import nice
 
 LAYERS_HEIGHT_PX: Final = 230
-_DECADES: Final = [digit * 10.0**power for power in range(-12, 13) for digit in (1, 3)]
+_MOST_TICKS: Final = 6
 
 
 def layer_figures(view: UpdateView) -> list[Figure]:
@@ -39,11 +40,11 @@ def _layers(
     ends = (float(known.min()), float(known.max())) if known.size else (1.0, 1.0)
     axis: dict[str, Any] = {"range": [0, nice(ends[1])], "tickformat": ".2~%" if "/ ‖w‖" in y_title else "~g"}
     if logarithmic:
-        low, high = np.floor(np.log10(ends[0])), np.ceil(np.log10(ends[1]) + 0.01)
-        ticks = [tick for tick in _DECADES if 10**low <= tick <= 10**high]
+        low, high = math.floor(math.log10(ends[0])), math.ceil(math.log10(ends[1]) + 0.01)
+        ticks = _ticks(low, high)
         axis = {
             "type": "log",
-            "range": [float(low), float(high)],
+            "range": [low, high],
             "tickvals": ticks,
             "ticktext": [f"{t:g}" for t in ticks],
         }
@@ -62,3 +63,11 @@ def _layers(
         "data": data,
         "layout": layout(title, "layer", y_title, height=LAYERS_HEIGHT_PX, hovermode="closest", yaxis=axis),
     }
+
+
+def _ticks(low: int, high: int) -> list[float]:
+    """At most six round numbers from 10^`low` to 10^`high`: 1, 3, 10, 30, … or, over many decades, powers of ten."""
+    if 2 * (high - low) + 1 <= _MOST_TICKS:
+        return [digit * 10.0**power for power in range(low, high) for digit in (1, 3)] + [10.0**high]
+    step = math.ceil((high - low + 1) / _MOST_TICKS)
+    return [10.0**power for power in range(low, high + 1, step)]

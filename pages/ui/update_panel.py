@@ -143,7 +143,11 @@ def _which(lab: Lab, player: Player, look: Look) -> str:
     if lab.cursor is not None:
         words = f"{count}, the first after episode {view.episode:,}: {where}"
     elif player.run.divergence:
-        words = f"{count}, the last before the run stopped: {where}"
+        place = "the last before the run stopped"
+        if several > 1:
+            later = "" if view.divergence else ", which a later one broke"
+            place = f"the first of {several} in the step at which the run stopped{later}"
+        words = f"{count}, {place}: {where}"
     elif _training(lab, player):
         follows = st.session_state.get("update-follow", True)
         words = f"{count}, {'caught as the run trains' if follows else 'held while the run trains on'}: {where}"

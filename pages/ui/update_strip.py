@@ -28,7 +28,9 @@ _LAYOUT: Final = """
 [class*="st-key-substep-"]:not(:last-child)::after {
   content: "→"; position: absolute; right: -1.4rem; top: 38%; font-size: 1.2rem; opacity: .6;
 }
-[class*="st-key-substep-"] button { min-height: 5.4rem; padding: .4rem .8rem .5rem; }
+[class*="st-key-substep-"] button {
+  min-height: 5.4rem; padding: .4rem .8rem .5rem; container-type: inline-size;
+}
 [class*="st-key-substep-"] button > div, [class*="st-key-substep-"] button [data-testid="stMarkdownContainer"] {
   width: 100%; justify-content: flex-start; text-align: left;
 }
@@ -36,9 +38,10 @@ _LAYOUT: Final = """
 [class*="st-key-substep-"] button p > * { display: block; }
 [class*="st-key-substep-"] button strong { font-size: 1.07rem; }
 [class*="st-key-substep-"] button code {
-  all: unset; display: block; font-size: 1.27rem; font-weight: 600; font-variant-numeric: tabular-nums;
+  all: unset; display: block; font-size: min(1.27rem, 15cqi); font-weight: 600; font-variant-numeric: tabular-nums;
   line-height: 1.25;
 }
+@container (max-width: 12.5rem) { [class*="st-key-substep-"] button code { min-height: 2.5em; } }
 [class*="st-key-substep-"] button em { font-style: normal; opacity: .8; }
 .st-key-update-step { min-height: 27rem; }
 .st-key-update-formula { gap: .5rem; }
@@ -47,7 +50,7 @@ _LAYOUT: Final = """
 @media (max-width: 900px) {
   .st-key-substeps { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem; }
   [class*="st-key-substep-"]:not(:last-child)::after { content: none; }
-  [class*="st-key-substep-"] button code { font-size: 1.07rem; }
+  [class*="st-key-substep-"] button code { font-size: min(1.07rem, 15cqi); }
 }
 """
 

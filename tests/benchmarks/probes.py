@@ -25,11 +25,9 @@ from ddpg_core.environment import Physics
 from ddpg_core.networks import MLP
 from ddpg_core.oracle import optimal_oracle, solve_oracle
 from ddpg_core.probes import (
-    coverage,
     policy_map,
     q_along_torque,
     q_map,
-    reachable_cells,
     state_grid,
     torque_gradient,
     true_q,
@@ -45,7 +43,6 @@ def cases() -> list[tuple[str, float, Callable[[], Any]]]:
     actor, critic = (net.initial(rng, "glorot") for net in (actor_net, critic_net))
     grid, oracle = state_grid(61), optimal_oracle(physics)
     states = grid.angle, grid.velocity
-    visited = rng.uniform(-np.pi, np.pi, 100_000), rng.uniform(-8, 8, 100_000)
     torques = np.linspace(-2, 2, 201)
     return [
         ("grid of 61×61 states", MAP_MS, lambda: state_grid(61)),
@@ -56,8 +53,6 @@ def cases() -> list[tuple[str, float, Callable[[], Any]]]:
         ("optimal values", MAP_MS, lambda: oracle.value(*states)),
         ("optimal torques", MAP_MS, lambda: oracle.torque(*states)),
         ("optimal values at a torque", MAP_MS, lambda: oracle.q(*states, np.ones(1))),
-        ("reachable cells, first time", MAP_MS, lambda: reachable_cells.__wrapped__(physics)),
-        ("coverage of 100,000 states", MAP_MS, lambda: coverage(*visited, physics)),
         ("true Q, policy's torque", TRUE_Q_MS, lambda: true_q(actor_net, actor, scale, physics, 0.99, *states)),
         ("true Q, chosen torque", TRUE_Q_MS, lambda: true_q(actor_net, actor, scale, physics, 0.99, *states, 1.0)),
         ("oracle 101×101, γ 0.99", ORACLE_MS, lambda: solve_oracle(physics, 101, 0.99, lambda share: None)),

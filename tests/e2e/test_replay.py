@@ -17,6 +17,17 @@ def training(visit: Visit, **options: object) -> Visitor:
     return student
 
 
+def test_table_fills_while_the_run_trains_and_its_frames_stand_side_by_side(visit: Visit) -> None:
+    student = training(visit)
+    student.page.locator("[data-testid=stDataFrame]").wait_for(timeout=20_000)
+    wait_until(lambda: on_map(student, "rings.x.length") == 128, 60)
+    student.page.get_by_text("Until then these are the newest").wait_for(state="detached", timeout=20_000)
+    frames = student.page.locator("[data-testid=stImage] img, [data-testid=stImageContainer] img")
+    wait_until(lambda: frames.count() == 2, 20)
+    tops = frames.evaluate_all("images => images.map(image => image.getBoundingClientRect().top)")
+    assert tops[0] == tops[1]
+
+
 def pause(student: Visitor) -> None:
     student.press("Pause")
     wait_until(lambda: student.status("steps per second") == "paused", 30)

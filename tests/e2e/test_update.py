@@ -101,3 +101,23 @@ def test_cursor_takes_the_page_to_the_first_update_of_an_episode(visit: Visit) -
     student.page.get_by_text("the first after episode 1: env step 200, episode 2").wait_for(timeout=20_000)
     student.page.get_by_text("the run's log holds the same numbers, bit for bit").wait_for()
     assert student.page.get_by_role("button", name="Make this update").count() == 0
+
+
+def test_cards_are_as_tall_with_long_numbers_as_with_short_ones(visit: Visit) -> None:
+    student = paused(visit)
+    page = student.page
+    for width, text_px in ((1280, 16), (1920, 16), (1280, 21), (1920, 21), (390, 16)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.evaluate("px => document.documentElement.style.setProperty('font-size', `${px}px`, 'important')", text_px)
+        heights = []
+        for number in ("−206.0052 → −206.0034", "0.5"):
+            page.locator('[class*="st-key-substep-"] code').evaluate_all(
+                "(cards, text) => cards.forEach(card => { card.textContent = text })", number
+            )
+            heights.append(
+                page.locator('[class*="st-key-substep-"] button').evaluate_all(
+                    "cards => cards.map(card => [card.clientHeight, card.scrollWidth - card.clientWidth])"
+                )
+            )
+        assert heights[0] == heights[1], (width, text_px)
+        assert all(beyond <= 0 for _, beyond in heights[0])

@@ -16,10 +16,10 @@ from ddpg_core.run import Run
 from pages.ui import buffer
 from pages.ui.buffer import Memory, draws_of, on_screen, seen, states, steps_of, surprise, thinning
 from pages.ui.buffer_charts import COLOURS, POINTS, content_charts, map_chart, nice, points_shown, sketch, stepped
-from pages.ui.buffer_words import cover_word, held, map_caption, next_step
+from pages.ui.buffer_words import cover_word, held, in_words, map_caption, next_step
 from pages.ui.contrast import contrast, contrast_charts, quantities
 from pages.ui.lab import Lab
-from pages.ui.transitions import FRAME_PX, ORDERS, chosen_rows, frame, in_words, point_number, table
+from pages.ui.transitions import FRAME_PX, ORDERS, chosen_rows, frame, point_number, table
 from tests.helpers import CAR, IDLE, SMALL, spy_on_updates, started, trained
 from tests.ui.helpers import components, diverged, on_stage, opened, strict_json, unpacked
 
@@ -414,7 +414,7 @@ def test_a_point_looked_at_is_marked_and_told_until_the_cursor_leaves_it(
     player = put(lab, runs["trained"])
     at = visit()
     assert len(unpacked(the_map(at)["data"][3]["x"]["bdata"])) == 0
-    at.session_state["transition-looked-at"] = (id(player.run), 210)
+    at.session_state["transition-looked-at"] = (player.run.serial, 210)
     at.run()
     held = on_screen(lab, player)
     np.testing.assert_allclose(unpacked(the_map(at)["data"][3]["y"]["bdata"]), states(held.rows, held.columns)[210, 1:])
@@ -422,3 +422,68 @@ def test_a_point_looked_at_is_marked_and_told_until_the_cursor_leaves_it(
     lab.cursor = 1
     at.run()
     assert len(unpacked(the_map(at)["data"][3]["x"]["bdata"])) == 0
+
+
+def test_table_shows_at_once_while_training_and_is_whole_once_the_draws_are_counted(
+    visit: Callable[[], AppTest], lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = put(lab, trained(450, SMALL.changed({"warmup_steps": 380})))
+    player.playing = True
+    monkeypatch.setattr(lab, "renew", lambda: None)
+    monkeypatch.setattr(buffer, "COUNTING_S", -1.0)
+    at = visit()
+    assert at.dataframe[0].value["step"].tolist() == list(range(449, 249, -1))
+    assert "times drawn" not in at.dataframe[0].value
+    assert any("Counting the draws" in caption.value and "newest" in caption.value for caption in at.caption)
+    monkeypatch.setattr(buffer, "COUNTING_S", 60.0)
+    at.run()
+    drawn = at.dataframe[0].value
+    assert set(drawn["step"]) == set(draws_of(lab, on_screen(lab, player)).batch)
+    assert (drawn["times drawn"] >= 1).all()
+    assert not any("Counting" in caption.value for caption in at.caption)
+    player.run.advance(steps=5)
+    at.run()
+    assert at.dataframe[0].value.equals(drawn), "it stands still while the run trains on"
+    player.playing = False
+    at.run()
+    assert not at.dataframe[0].value.equals(drawn)
+
+
+def test_before_the_first_batch_the_table_holds_the_newest(visit: Callable[[], AppTest], lab: Lab) -> None:
+    put(lab, trained(50, IDLE))
+    at = visit()
+    assert at.dataframe[0].value["step"].tolist() == list(range(49, -1, -1))
+    assert any("No batch has been drawn yet" in caption.value for caption in at.caption)
+
+
+def test_table_is_taken_anew_when_a_setting_changed(visit: Callable[[], AppTest], lab: Lab) -> None:
+    player = put(lab, trained(450, SMALL.changed({"warmup_steps": 380})))
+    at = visit()
+    before = at.dataframe[0].value
+    lab.intervene(player.id, {"gamma": 0.5})
+    at.run()
+    after = at.dataframe[0].value
+    assert before["step"].equals(after["step"])
+    assert not np.allclose(before["|TD error|"], after["|TD error|"])
+
+
+def test_a_step_that_is_not_finite_is_told_and_not_drawn(visit: Callable[[], AppTest], lab: Lab) -> None:
+    player = put(lab, diverged())
+    at = visit()
+    at.session_state["transition-looked-at"] = (player.run.serial, player.run.env_steps - 1)
+    at.run()
+    assert not at.exception
+    assert not at.get("image")
+    assert any("not finite" in caption.value for caption in at.caption)
+    assert not any(re.search(r"\bnan\b", text.value) for text in [*at.markdown, *at.caption])
+
+
+def test_knobs_say_that_they_are_of_now_while_the_past_is_shown(
+    visit: Callable[[], AppTest], lab: Lab, runs: dict[str, Run]
+) -> None:
+    put(lab, runs["trained"])
+    at = visit()
+    assert not any("as it is now" in caption.value for caption in at.caption)
+    lab.cursor = 1
+    at.run()
+    assert any("as it is now" in caption.value for caption in at.caption)

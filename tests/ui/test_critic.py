@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import ddpg_core.oracle
 from ddpg_core.config import PRESETS, Config
 from ddpg_core.environment import Physics, pendulum_obs
 from ddpg_core.oracle import Oracle, optimal_oracle
@@ -21,7 +22,7 @@ from pages.ui import jobs
 from pages.ui.critic import GRID, Belief, Question, belief_of, cut_at, cut_of_action, on_path, optimal, survey
 from pages.ui.critic_charts import compared_maps, cut_charts, lag_map, learned_map, surface, torque_map
 from pages.ui.critic_elsewhere import elsewhere_charts
-from pages.ui.critic_study import Look, fits
+from pages.ui.critic_study import Look, Study, fits
 from pages.ui.critic_words import caveats, cut_words, error_words, loss_words, next_step, signed
 from pages.ui.curves import curve_of
 from pages.ui.jobs import Latest, oracle_of
@@ -148,6 +149,17 @@ def test_rollouts_fit_their_own_moment_and_while_it_moves_the_run(runs: dict[str
     assert not fits(found, other, question, moving=True)
 
 
+def test_rollouts_and_scales_of_another_run_are_forgotten(runs: dict[str, Run]) -> None:
+    study, run = Study(), belief(runs["trained"]).run
+    study.survey = survey(belief(runs["trained"]), Question())
+    assert study.turn_to(run) is study.survey
+    study.scale("values", -1000, 0)
+    assert study.turn_to(run) is study.survey
+    assert "values" in study.scales
+    assert study.turn_to(belief(Run(runs["trained"].recipe)).run) is None
+    assert study.scales == {}
+
+
 def test_values_along_the_path_are_those_of_the_nearest_states(runs: dict[str, Run]) -> None:
     said = belief(runs["trained"])
     angle, velocity = said.path
@@ -205,6 +217,7 @@ def test_gain_is_zero_at_the_policys_own_torque(runs: dict[str, Run], oracle: Or
         (-3.0, 0.5, "more clockwise** torque, along the arrow"),
         (-3.0, -2.0, "more clockwise** torque, but it is at its limit"),
         (3.0, -2.0, "more counter-clockwise** torque, along the arrow"),
+        (0.0, 0.5, "∂Q/∂a = 0: to this critic a little more or less is all the same: **no push**"),
         (float("nan"), 0.5, "not finite"),
     ],
 )
@@ -397,7 +410,8 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     solver, worker = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
     monkeypatch.setattr(jobs, "_SOLVER", solver)
     monkeypatch.setattr(jobs, "_WORKER", worker)
-    monkeypatch.setattr(jobs, "_oracles", {})
+    monkeypatch.setattr(jobs, "_solving", {})
+    monkeypatch.setattr(ddpg_core.oracle, "_entries", {})
     yield
     solver.shutdown()
     worker.shutdown()
@@ -409,12 +423,12 @@ def test_oracle_is_solved_once_in_the_background_for_all_who_ask(
 ) -> None:
     solved, go_on = [], threading.Event()
 
-    def solve(physics: Physics, points: int, gamma: float) -> Oracle:
+    def solve(physics: Physics, points: int, gamma: float, _: Any) -> Oracle:
         solved.append((physics, points, gamma))
         assert go_on.wait(BUSY_S)
         return oracle
 
-    monkeypatch.setattr(jobs, "optimal_oracle", solve)
+    monkeypatch.setattr(ddpg_core.oracle, "solve_oracle", solve)
     assert [oracle_of(Physics(), 0.9) for _ in range(5)] == [None] * 5
     assert oracle_of(Physics(mass=2.0), 0.9) is None
     go_on.set()
@@ -423,12 +437,26 @@ def test_oracle_is_solved_once_in_the_background_for_all_who_ask(
 
 
 @pytest.mark.usefixtures("alone")
-def test_oracles_that_nobody_asks_for_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch, oracle: Oracle) -> None:
-    monkeypatch.setattr(jobs, "optimal_oracle", lambda *_: oracle)
-    for number in range(jobs.KEPT_ORACLES + 5):
-        assert eventually(lambda number=number: oracle_of(Physics(), number / 100))
-        assert oracle_of(Physics(), 0.0)
-    assert len(jobs._oracles) == jobs.KEPT_ORACLES
+def test_oracle_that_the_core_forgot_is_solved_again_in_the_background(
+    monkeypatch: pytest.MonkeyPatch, oracle: Oracle
+) -> None:
+    threads = []
+
+    def solve(*_: Any) -> Oracle:
+        threads.append(threading.current_thread())
+        return oracle
+
+    monkeypatch.setattr(ddpg_core.oracle, "solve_oracle", solve)
+    assert eventually(lambda: oracle_of(Physics(), 0.9))
+    for number in range(40):
+        optimal_oracle(Physics(), 3, number / 100)
+    del threads[:]
+    assert oracle_of(Physics(), 0.9) is None
+    assert eventually(lambda: oracle_of(Physics(), 0.9) is oracle)
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+    assert optimal_oracle(Physics(), jobs.ORACLE_POINTS, 0.9) is oracle
+    assert len(threads) == 1
 
 
 @pytest.mark.usefixtures("alone")
@@ -448,9 +476,9 @@ def test_oracle_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch, orac
             failures.append(error)
             return False
 
-    monkeypatch.setattr(jobs, "optimal_oracle", solve)
+    monkeypatch.setattr(ddpg_core.oracle, "solve_oracle", solve)
     assert eventually(solved)
-    assert failures
+    assert len(failures) == 1
     assert len(attempts) == 2
 
 
@@ -548,6 +576,25 @@ def test_page_at_a_past_episode_shows_that_episode(page: Callable[[], AppTest], 
     np.testing.assert_allclose(cells(true), survey(past, Question()).true, atol=1e-2)
     lab.cursor = 0
     assert any("random first weights" in hint.value for hint in settled(at).info)
+
+
+def test_reset_run_starts_without_the_true_values_of_the_old_one(
+    page: Callable[[], AppTest], lab: Lab, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = on_stage(lab, IDLE)
+    player.run = runs["trained"]
+    at = page()
+    assert groups(at)[1][0]["data"][0]["type"] == "heatmap"
+    monkeypatch.setattr(jobs, "_WORKER", held := ThreadPoolExecutor(1))
+    go_on = threading.Event()
+    held.submit(go_on.wait, BUSY_S)
+    player.run = Run(runs["trained"].recipe)
+    at.run()
+    true = groups(at)[1][0]
+    go_on.set()
+    held.shutdown()
+    assert all(trace["type"] != "heatmap" for trace in true["data"])
+    assert "rolling out" in true["layout"]["annotations"][-1]["text"]
 
 
 def test_torque_and_state_asked_about_are_kept_from_page_to_page(

@@ -34,7 +34,7 @@ const themed = (element, layout) => {
   const [text, grid, back, font] = ['text-color', 'border-color', 'background-color', 'font'].map(name => css(element, `--st-${name}`))
   const axis = {gridcolor: grid, linecolor: grid, tickfont: {size: 11}, title: {font: {size: 12}}}
   const base = {font: {color: text, family: font, size: 12}, paper_bgcolor: '#0000', plot_bgcolor: '#0000',
-                xaxis: axis, yaxis: axis, hoverlabel: {bgcolor: back, bordercolor: grid, font: {color: text}}}
+                xaxis: axis, yaxis: axis, modebar: {bgcolor: '#0000', color: grid, activecolor: text}, hoverlabel: {bgcolor: back, bordercolor: grid, font: {color: text}}}
   const all = merge(base, layout)
   all.annotations = (all.annotations ?? []).map(note => ({bgcolor: `${back}c0`, ...note, font: {color: text, size: 11, ...note.font}}))
   return {...sized(all, typeScale()), height: heightOf(layout)}

@@ -74,7 +74,7 @@ class Server:
         self.process.wait(10)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Poll until `condition()` holds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -89,11 +89,6 @@ def theory_of(config: Config) -> Theory:
     return Theory(mu, 1 - theta * dt, sigma * math.sqrt(dt))
 
 
-def stationary_std(config: Config) -> float:
-    """Standard deviation that the configured noise settles at, unscaled; infinite where it never settles."""
-    return theory_of(config).std
-
-
 def noise_amplitude(config: Config, episode: int, action_low: Array, action_high: Array) -> Array:
     """What the noise of `episode` (0-based) is multiplied by [A], in action units: scale × decay^episode × range."""
     span = action_high - action_low

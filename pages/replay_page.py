@@ -9,7 +9,7 @@ from pages.ui.buffer import counting, draws_of, on_screen, seen
 from pages.ui.buffer_charts import COLOURS, colour_name, content_charts, map_chart, points_shown, sketch
 from pages.ui.buffer_words import WHY, cover_word, held, map_caption, next_step
 from pages.ui.contrast import contrast, contrast_charts, quantities
-from pages.ui.controls import settings
+from pages.ui.controls import past_note, settings
 from pages.ui.frame import need_run, page_head
 from pages.ui.session import current_lab, refresh_s
 from pages.ui.transitions import draw_transitions, look_at, looked_at, point_number
@@ -66,8 +66,7 @@ with side:
     colour = st.selectbox(
         "Colour of the points", list(COLOURS), format_func=colour_name, key="replay-colour", persist_state="session"
     )
-    if lab.cursor is not None:
-        st.caption("You look at the past; knobs show and change the run as it is now.")
+    past_note(lab)
     settings(lab, player, ["replay", "batch_size", "capacity"])
 with picture:
     st.fragment(draw_map, run_every=0.3 if unfinished else refresh)()

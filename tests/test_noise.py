@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ddpg_core.config import Config
-from ddpg_core.noise import next_noise, noise_amplitude, stationary_std
+from ddpg_core.noise import next_noise, noise_amplitude, theory_of
 from tests.helpers import IDLE, trained
 
 PROCESSES = 4000
@@ -43,7 +43,7 @@ def test_statistics_follow_theory(config: Config, std: float, correlation: float
     assert path[-1].std() == pytest.approx(std, rel=0.04)
     assert path[-1].mean() == pytest.approx(config.ou_mu, abs=4 * std / math.sqrt(PROCESSES))
     assert autocorrelation(path, 1) == pytest.approx(correlation, abs=0.04)
-    assert stationary_std(config) == pytest.approx(std, abs=1e-4)
+    assert theory_of(config).std == pytest.approx(std, abs=1e-4)
 
 
 def test_notebooks_noise_alternates_in_sign_more_often_than_not() -> None:
@@ -54,7 +54,7 @@ def test_notebooks_noise_alternates_in_sign_more_often_than_not() -> None:
 
 def test_small_time_step_makes_noise_that_outlives_an_episode() -> None:
     trap = Config(noise="ou", ou_dt=0.01)
-    assert stationary_std(trap) == pytest.approx(0.365, abs=5e-4)
+    assert theory_of(trap).std == pytest.approx(0.365, abs=5e-4)
     path = simulated(trap, 2500)
     assert autocorrelation(path, 200) == pytest.approx(math.exp(-200 / 666), abs=0.04)
     assert path[199].std() < 0.8 * path[-1].std()  # a whole episode is too short for it to spread out
@@ -65,11 +65,11 @@ def test_no_noise_is_zero_and_draws_nothing() -> None:
     before = rng.bit_generator.state
     assert next_noise(np.ones(2), Config(noise="none"), rng).tolist() == [0, 0]
     assert rng.bit_generator.state == before
-    assert stationary_std(Config(noise="none")) == 0
+    assert theory_of(Config(noise="none")).std == 0
 
 
 def test_pull_of_two_never_settles() -> None:
-    assert stationary_std(Config(ou_theta=2.0)) == math.inf
+    assert theory_of(Config(ou_theta=2.0)).std == math.inf
 
 
 @pytest.mark.parametrize(("reach", "expected"), [("half", [1.0, 3.0]), ("full", [2.0, 6.0])])

@@ -7,7 +7,7 @@ import pytest
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Environment, Physics, wrap_angle
-from ddpg_core.noise import next_noise, stationary_std, theory_of
+from ddpg_core.noise import next_noise, theory_of
 from ddpg_core.noise_bench import (
     autocorrelation,
     contenders,
@@ -67,13 +67,13 @@ def test_closed_form_agrees_with_hand_computed_figures(config: Config, mean: flo
 def test_noise_that_never_settles_has_no_long_run(config: Config) -> None:
     theory = theory_of(config)
     assert not theory.settles
-    assert theory.std == theory.correlation_steps == stationary_std(config) == math.inf
+    assert theory.std == theory.correlation_steps == theory_of(config).std == math.inf
 
 
 def test_spread_grows_from_one_kick_to_the_long_run() -> None:
     spread = theory_of(TEXTBOOK).spread(200)
     np.testing.assert_allclose(spread[:2], [0.2, 0.2 * math.sqrt(1 + 0.85**2)])
-    assert spread[-1] == pytest.approx(stationary_std(TEXTBOOK), rel=1e-9)
+    assert spread[-1] == pytest.approx(theory_of(TEXTBOOK).std, rel=1e-9)
     assert theory_of(TRAP).spread(200)[-1] == pytest.approx(0.2455, abs=1e-4)  # 0.3653·√(1 − 0.9985⁴⁰⁰)
     np.testing.assert_allclose(theory_of(Config(ou_theta=2.0)).spread(9), 0.2 * np.sqrt(np.arange(1, 10)))
 
@@ -107,7 +107,7 @@ def test_contenders_have_equal_settings_and_the_gaussian_equal_strength() -> Non
     textbook, notebook, gaussian = contenders(STRONG.changed({"noise": "none"}))
     assert [each.noise for each in (textbook, notebook, gaussian)] == ["ou", "ou_notebook", "gaussian"]
     assert notebook.difference(textbook).keys() == {"noise"}
-    assert stationary_std(gaussian) == pytest.approx(stationary_std(STRONG)) == pytest.approx(1.1547, abs=1e-4)
+    assert theory_of(gaussian).std == pytest.approx(theory_of(STRONG).std) == pytest.approx(1.1547, abs=1e-4)
     assert gaussian.ou_mu == STRONG.ou_mu
 
 
@@ -145,7 +145,7 @@ def test_what_is_drawn_follows_theory(config: Config) -> None:
 @pytest.mark.parametrize("config", SETTLING)
 def test_histogram_of_what_is_drawn_follows_the_density_of_an_episode(config: Config) -> None:
     paths = noise_paths(config)
-    edges = config.ou_mu + np.linspace(-4, 4, 41) * stationary_std(config)
+    edges = config.ou_mu + np.linspace(-4, 4, 41) * theory_of(config).std
     shares = np.histogram(paths, edges)[0] / paths.size
     fine = np.linspace(edges[0], edges[-1], 40 * 50 + 1)
     density = episode_density(config, (fine[1:] + fine[:-1]) / 2)
@@ -222,10 +222,10 @@ def test_small_noise_swings_a_pendulum_by_its_power_at_the_pendulums_rhythm() ->
 
 
 def test_correlated_noise_gets_further_than_white_or_alternating_noise_of_equal_strength() -> None:
-    strength = stationary_std(TEXTBOOK)
+    strength = theory_of(TEXTBOOK).std
     white, alternating = contenders(TEXTBOOK)[2], NOTEBOOK.changed({"ou_sigma": strength * math.sqrt(1 - 0.15**2)})
-    trap = TRAP.changed({"ou_sigma": 0.2 * strength / stationary_std(TRAP)})
-    assert stationary_std(alternating) == pytest.approx(strength) == pytest.approx(stationary_std(trap))
+    trap = TRAP.changed({"ou_sigma": 0.2 * strength / theory_of(TRAP).std})
+    assert theory_of(alternating).std == pytest.approx(strength) == pytest.approx(theory_of(trap).std)
     reached = {
         name: np.degrees(np.median(np.abs(furthest_swings(noise_paths(config), 2.0, Physics()))))
         for name, config in {"ou": TEXTBOOK, "white": white, "alternating": alternating, "trap": trap}.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from ddpg_core.replay_stats import CELLS
 from pages.ui.buffer import SPACES, Draws, Memory, Seen, Space, states, surprise, thinning
 from pages.ui.live import Figure, packed
 from pages.ui.maps import ANGLE_TICKS
-from pages.ui.theme import HERO_HEIGHT_PX, ROLES, grown, layout
+from pages.ui.theme import HERO_HEIGHT_PX, ROLES, grown, layout, nice
 
 POINTS: Final = 2_000
 BATCH_POINTS: Final = 400
@@ -128,14 +127,6 @@ def _coloured(
     values = surprise(memory, rows) if colour == "surprise" else draws.recount.counts(numbers)
     finite = values[np.isfinite(values)]
     return values, (0, nice(float(np.quantile(finite, 0.98)) if len(finite) else 1.0))
-
-
-def nice(value: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that is not below `value`; 1 for what is not positive."""
-    if not 0 < value < math.inf:
-        return 1.0
-    decade = 10.0 ** math.floor(math.log10(value))
-    return next(step * decade for step in (1, 2, 5, 10) if step * decade >= value * (1 - 1e-9))
 
 
 def stepped(value: float) -> float:

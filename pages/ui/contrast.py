@@ -17,10 +17,10 @@ from ddpg_core.replay_stats import (
     td_errors,
 )
 from pages.ui.buffer import SPACES, Memory, states, steps_of
-from pages.ui.buffer_charts import nice, titled
+from pages.ui.buffer_charts import titled
 from pages.ui.lab import Lab
 from pages.ui.live import Figure, packed
-from pages.ui.theme import ROLES, minus
+from pages.ui.theme import ROLES, minus, nice
 
 LAGS: Final = 60
 SEQUENCE: Final = 2_000

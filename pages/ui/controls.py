@@ -20,12 +20,17 @@ OPEN_GROUPS: Final = ("Learning",)
 
 def live_controls(lab: Lab, player: Player) -> None:
     """A widget a live setting, grouped; each shows the value in force and makes an intervention when moved."""
-    if lab.cursor is not None:
-        st.caption("You look at the past; knobs show and change the run as it is now.")
+    past_note(lab)
     live = [name for name, setting in SETTINGS.items() if setting.live]
     for group in dict.fromkeys(SETTINGS[name].group for name in live):
         with _group(group):
             settings(lab, player, [name for name in live if SETTINGS[name].group == group])
+
+
+def past_note(lab: Lab) -> None:
+    """Say that knobs are of now, where the cursor is in the past."""
+    if lab.cursor is not None:
+        st.caption("You look at the past; knobs show and change the run as it is now.")
 
 
 def settings(lab: Lab, player: Player, names: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 
@@ -61,6 +62,14 @@ def layout(title: str, x_title: str, y_title: str, **details: Any) -> dict[str, 
 def grown(value: float, step: float) -> float:
     """`value` rounded up to a multiple of `step`: an axis that grows in steps does not jitter."""
     return step * -(-value // step)
+
+
+def nice(value: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that is not below `value`; 1 for what is not positive."""
+    if not 0 < value < math.inf:
+        return 1.0
+    decade = 10.0 ** math.floor(math.log10(value))
+    return next(step * decade for step in (1, 2, 5, 10) if step * decade >= value * (1 - 1e-9))
 
 
 def minus(text: str) -> str:

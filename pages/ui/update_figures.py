@@ -12,14 +12,13 @@ from ddpg_core.microscope import UpdateView
 from pages.ui.live import Figure, packed
 from pages.ui.maps import state_layout
 from pages.ui.microscope import CAR_AXES, is_pendulum, number
-from pages.ui.theme import ROLES, VALUES
+from pages.ui.theme import ROLES, VALUES, nice
 from pages.ui.update_parts import (
     STEP_HEIGHT_PX,
     bars,
     chart,
     diagonal,
     drawn,
-    nice,
     points,
     pushed,
     ring,

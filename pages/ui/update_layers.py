@@ -10,8 +10,7 @@ import numpy as np
 
 from ddpg_core.microscope import LayerStep, UpdateView
 from pages.ui.live import Figure, packed
-from pages.ui.theme import ROLES, layout
-from pages.ui.update_parts import nice
+from pages.ui.theme import ROLES, layout, nice
 
 LAYERS_HEIGHT_PX: Final = 230
 _MOST_TICKS: Final = 6

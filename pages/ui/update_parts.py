@@ -10,7 +10,7 @@ from ddpg_core.environment import Array
 from ddpg_core.microscope import UpdateView
 from pages.ui.live import Figure, packed
 from pages.ui.microscope import along
-from pages.ui.theme import ROLES, layout
+from pages.ui.theme import ROLES, layout, nice
 
 STEP_HEIGHT_PX: Final = 330
 DRAWN: Final = 300
@@ -26,14 +26,6 @@ def chart(data: list[Figure], title: str, x_title: str, y_title: str, **details:
 
 
 # --- axes -------------------------------------------------------------------------------------------------------------
-
-
-def nice(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, … at or above a positive value; 1 for anything else."""
-    if not np.isfinite(value) or value <= 0:
-        return 1.0
-    power = 10.0 ** np.floor(np.log10(value))
-    return float(next(digit * power for digit in (1, 2, 5, 10) if digit * power >= value * (1 - 1e-9)))
 
 
 def span(*values: Array) -> list[float]:

@@ -15,10 +15,11 @@ from ddpg_core.environment import pendulum_angles
 from ddpg_core.run import Run
 from pages.ui import buffer
 from pages.ui.buffer import Memory, draws_of, on_screen, seen, states, steps_of, surprise, thinning
-from pages.ui.buffer_charts import COLOURS, POINTS, content_charts, map_chart, nice, points_shown, sketch, stepped
+from pages.ui.buffer_charts import COLOURS, POINTS, content_charts, map_chart, points_shown, sketch, stepped
 from pages.ui.buffer_words import cover_word, held, in_words, map_caption, next_step
 from pages.ui.contrast import contrast, contrast_charts, quantities
 from pages.ui.lab import Lab
+from pages.ui.theme import nice
 from pages.ui.transitions import FRAME_PX, ORDERS, chosen_rows, frame, point_number, table
 from tests.helpers import CAR, IDLE, SMALL, spy_on_updates, started, trained
 from tests.ui.helpers import components, diverged, on_stage, opened, strict_json, unpacked

@@ -28,10 +28,10 @@ from pages.ui.microscope import (
     row_in_words,
     take_look,
 )
-from pages.ui.theme import ROLES
+from pages.ui.theme import ROLES, nice
 from pages.ui.update_figures import step_figures
 from pages.ui.update_layers import layer_figures
-from pages.ui.update_parts import DRAWN, drawn, nice, reach, span, thinning
+from pages.ui.update_parts import DRAWN, drawn, reach, span, thinning
 from pages.ui.update_strip import TITLES, coloured
 from tests.helpers import CAR, IDLE, SMALL, assert_equal_runs, rerun, trained
 from tests.ui.helpers import components, on_stage, opened, strict_json, take_to, unpacked

@@ -18,7 +18,7 @@ from pages.ui.critic_view import (
     draw_surface,
 )
 from pages.ui.frame import need_run, page_head
-from pages.ui.session import current_lab, refresh_s
+from pages.ui.session import HERO_S, current_lab, refresh_s
 
 lab = current_lab()
 page_head("Critic", "What does the critic believe about every state?")
@@ -43,7 +43,7 @@ slow = 0.3 if seen.waiting else refresh_s(lab, 2.0)
 with_surface = draw_question()
 first, rest = st.columns([1, 2], gap="small")
 with first:
-    st.fragment(draw_learned, run_every=refresh_s(lab, 0.25))(lab, player)
+    st.fragment(draw_learned, run_every=refresh_s(lab, HERO_S))(lab, player)
     st.fragment(draw_numbers, run_every=slow)(lab, player)
 with rest:
     st.fragment(draw_compared, run_every=slow)(lab, player, seen.waiting)

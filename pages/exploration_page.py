@@ -11,7 +11,7 @@ from pages.ui.bench_charts import sketches
 from pages.ui.controls import settings
 from pages.ui.exploration import PAST, clipped_words, scale_words, spread_words, trail_chart
 from pages.ui.frame import need_run, page_head
-from pages.ui.session import current_lab, refresh_s
+from pages.ui.session import HERO_S, current_lab, refresh_s
 from pages.ui.trail import trail_of
 
 lab = current_lab()
@@ -53,7 +53,7 @@ def draw_noise_bench() -> None:
     draw_bench(lab, player)
 
 
-st.fragment(draw_trail, run_every=refresh_s(lab, 0.25))()
+st.fragment(draw_trail, run_every=refresh_s(lab, HERO_S))()
 with st.expander(f"Change the noise of {player.label}", icon=":material/tune:"):
     if lab.cursor is not None:
         st.caption(PAST)

@@ -11,7 +11,7 @@ from pages.ui.buffer_words import WHY, cover_word, held, map_caption, next_step
 from pages.ui.contrast import contrast, contrast_charts, quantities
 from pages.ui.controls import past_note, settings
 from pages.ui.frame import need_run, page_head
-from pages.ui.session import current_lab, refresh_s
+from pages.ui.session import HERO_S, current_lab, refresh_s
 from pages.ui.transitions import draw_transitions, look_at, looked_at, point_number
 
 lab = current_lab()
@@ -21,7 +21,7 @@ player = need_run(
     "Every step will appear here as a point, at the angle and speed where it began; what is learned from is ringed.",
     lambda: live.charts([sketch()], key="sketch"),
 )
-refresh = refresh_s(lab, 0.25)
+refresh = refresh_s(lab, HERO_S)
 unfinished = refresh is None and counting(lab, player)
 
 

@@ -14,7 +14,7 @@ from pages.ui.live import Figure, packed
 from pages.ui.maps import ANGLE_TICKS
 from pages.ui.theme import HERO_HEIGHT_PX, ROLES, grown, layout, nice
 
-POINTS: Final = 2_000
+POINTS: Final = 1_200
 BATCH_POINTS: Final = 400
 AGE_BINS: Final = 25
 _AGE: Final = "age in env steps (0 = newest)"

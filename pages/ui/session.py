@@ -15,6 +15,8 @@ from pages.ui import assets
 from pages.ui.lab import Lab
 from pages.ui.registry import Registry, ServerFullError
 
+HERO_S = 0.2
+"""Seconds between refreshes of what a page is about; the rest of it refreshes more slowly."""
 FIRST_PAINT_S = 0.7
 """Warming up waits this long, so that it does not hold up the first page."""
 _TOKEN = "lab"

@@ -30,13 +30,13 @@ began = time.perf_counter()
 print(run.advance(steps=10**9, stop=lambda: time.perf_counter() - began > {seconds}) / {seconds})
 """
 SECONDS = 8
+LIVE_PAGES = ("Exploration", "Replay", "Critic")
 TARGETS = {
     "training rate with Train open, share of headless": (0.8, 1),
     "slider to mark on the chart, median ms": (300, -1),
-    "cursor key to redrawn chart on Train, median ms": (300, -1),
-    "cursor key to redrawn map on Critic, median ms": (300, -1),
-    "redraws of Critic's map a second, live": (4, 1),
-    "sent to Critic a redraw, live, kB": (100, -1),
+    **{f"cursor key to redrawn chart on {page}, median ms": (300, -1) for page in ("Train", *LIVE_PAGES)},
+    **{f"redraws of the first chart on {page} a second, live": (4, 1) for page in LIVE_PAGES},
+    **{f"sent to {page} a redraw, live, kB": (100, -1) for page in LIVE_PAGES},
     "first paint of Home after the server is up, s": (3, -1),
     "start to first step, s": (5, -1),
     "an idle session more, MB": (10, -1),
@@ -110,8 +110,9 @@ def cursor_ms(visitor: Visitor, page: str) -> float:
     return latency
 
 
-def refreshes(visitor: Meter) -> tuple[float, float]:
-    """Redraws a second of the first chart of the page, and kilobytes received for each."""
+def refreshes(visitor: Meter, page: str) -> tuple[float, float]:
+    """Redraws a second of the first chart of `page`, and kilobytes received for each."""
+    visitor.go_to(page)
     visitor.page.wait_for_timeout(3000)
     drawn, received = int(str(visitor.chart(_DRAWN.replace("chart", "el")))), visitor.received
     visitor.page.wait_for_timeout(SECONDS * 1000)
@@ -153,10 +154,12 @@ def measure(rounds: int) -> dict[str, float]:
         visitor.press("Play")
         figures[next(names)] = latency_ms(visitor, _MARKS, "Target rate τ")
         visitor.press("Pause")
-        for page in ("Train", "Critic"):
+        for page in ("Train", *LIVE_PAGES):
             figures[next(names)] = cursor_ms(visitor, page)
         visitor.press("Play")
-        figures[next(names)], figures[next(names)] = refreshes(visitor)
+        live = [refreshes(visitor, page) for page in LIVE_PAGES]
+        for column in zip(*live, strict=True):
+            figures.update(zip(names, column, strict=False))
         figures[next(names)] = paint
         figures[next(names)] = start
         visitor.press("Pause")

@@ -127,10 +127,13 @@ class Visitor:
         return int(self.status("env steps").replace(",", ""))
 
     def chart(self, expression: str, index: int = 0) -> object:
-        """A JavaScript expression of the chart element `el`."""
-        self.page.locator(".ddpg-chart").nth(index).scroll_into_view_if_needed(timeout=20_000)
-        self.page.locator(".ddpg-chart").nth(index).and_(self.page.locator("[data-drawn]")).wait_for(timeout=20_000)
-        return self.page.evaluate(f"(el => {expression})(document.querySelectorAll('.ddpg-chart')[{index}])")
+        """A JavaScript expression of the chart element `el`, scrolled into view and drawn, as a rerun may redo it."""
+        look = f"""() => {{
+            const el = document.querySelectorAll('.ddpg-chart')[{index}]
+            el?.scrollIntoView({{block: 'nearest'}})
+            return el?.dataset.drawn && {{value: {expression}}}
+        }}"""
+        return self.page.wait_for_function(look, timeout=30_000).evaluate("seen => seen.value")
 
     def points(self) -> int:
         """Episodes on the return chart."""

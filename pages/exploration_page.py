@@ -8,8 +8,8 @@ from ddpg_core.config import Config
 from pages.ui import live
 from pages.ui.bench import draw_bench
 from pages.ui.bench_charts import sketches
-from pages.ui.controls import settings
-from pages.ui.exploration import PAST, clipped_words, scale_words, spread_words, trail_chart
+from pages.ui.controls import past_note, settings
+from pages.ui.exploration import clipped_words, scale_words, spread_words, trail_chart
 from pages.ui.frame import need_run, page_head
 from pages.ui.session import HERO_S, current_lab, refresh_s
 from pages.ui.trail import trail_of
@@ -55,8 +55,7 @@ def draw_noise_bench() -> None:
 
 st.fragment(draw_trail, run_every=refresh_s(lab, HERO_S))()
 with st.expander(f"Change the noise of {player.label}", icon=":material/tune:"):
-    if lab.cursor is not None:
-        st.caption(PAST)
+    past_note(lab)
     settings(lab, player, ("noise", "noise_scale", "noise_decay", "noise_reset"))
 
 st.subheader("Noise bench", anchor=False)
@@ -64,6 +63,5 @@ st.markdown(
     "Three kinds of noise with the same knobs, drawn by the very function that the agent explores with. Nothing here "
     "touches the run until you press **Use it in the run**."
 )
-if lab.cursor is not None:
-    st.caption(PAST)
+past_note(lab)
 st.fragment(draw_noise_bench)()

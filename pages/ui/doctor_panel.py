@@ -31,14 +31,14 @@ def doctor_every_s(lab: Lab, player: Player) -> float | None:
 
 def doctor_panel(lab: Lab, player: Player) -> None:
     """What the doctor says about the run at the cursor, the worst first; a knob that is accepted is an intervention."""
-    worst = st.container(height=PANEL_HEIGHT_PX, key="doctor")
-    with worst:
-        if not _oracle_at_hand(player):
+    others: list[Finding] = []
+    with st.container(height=PANEL_HEIGHT_PX, key="doctor"):
+        if _oracle_at_hand(player):
+            with lab.reading():
+                first, *others = diagnose(player.run, lab.moment(player))
+            _finding(lab, player, first)
+        else:
             st.caption("The doctor is working out how good this pendulum's episodes could have been …")
-            return
-        with lab.reading():
-            first, *others = diagnose(player.run, lab.moment(player))
-        _finding(lab, player, first)
     with st.expander(f"Further findings: {len(others) or 'none'}", key="doctor-others"):
         for finding in others:
             _finding(lab, player, finding)

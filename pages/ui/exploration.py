@@ -15,7 +15,6 @@ from pages.ui.trail import BLOCK, Trail
 
 HEIGHT_PX: Final = 500
 CLIPPED: Final = "#d9603b"
-PAST: Final = "The cursor is in the past: changes are made to the run as it is **now**, not to the moment on screen."
 _GRID: Final = "rgba(138, 143, 156, 0.25)"
 _RAISED: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ROWS: Final = (

@@ -141,18 +141,6 @@ class Config:
         choices={"copy": "copies of actor and critic", "random": "their own random weights (the notebook)"},
         live=False,
     )
-    engine: str = _setting(
-        "auto",
-        NETWORKS,
-        "Engine",
-        "Who computes the gradient step.",
-        choices={
-            "auto": "PyTorch, the reference",
-            "torch": "PyTorch autograd, the reference",
-            "fused": "one compiled kernel, the same numbers but for rounding, several times as fast",
-        },
-        live=False,
-    )
 
     gamma: float = _setting(
         0.99,
@@ -223,6 +211,17 @@ class Config:
         "Gradient updates after each step of the environment; 0 stops learning.",
         low=0,
         high=16,
+    )
+    engine: str = _setting(
+        "auto",
+        LEARNING,
+        "Engine",
+        "Who computes the update. Both compute the same numbers but for rounding.",
+        choices={
+            "auto": "the faster of the two",
+            "torch": "PyTorch autograd, the reference, reads like the paper",
+            "fused": "one compiled kernel, several times as fast",
+        },
     )
 
     replay: str = _setting(

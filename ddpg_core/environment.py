@@ -72,25 +72,28 @@ class Environment:
         if config.env_id not in ENVIRONMENTS:
             raise ValueError(f"env_id must be one of {', '.join(ENVIRONMENTS)}, got {config.env_id!r}")
         physics: dict[str, Any] = {"g": config.gravity} if config.env_id == "Pendulum-v1" else {}
-        self._env = gymnasium.make(config.env_id, disable_env_checker=True, **physics)
-        self._raw = cast(Any, self._env.unwrapped)
+        wrapped = gymnasium.make(config.env_id, disable_env_checker=True, **physics)
+        self._raw = cast(Any, wrapped.unwrapped)  # the time limit is kept here: wrappers cost time in every step
         if config.env_id == "Pendulum-v1":
             self._raw.m = config.mass
             self._raw.l = config.length
         self._raw.np_random = rng
-        observations, actions = self._env.observation_space, self._env.action_space
+        observations, actions = wrapped.observation_space, wrapped.action_space
         if not isinstance(observations, gymnasium.spaces.Box) or not isinstance(actions, gymnasium.spaces.Box):
             raise ValueError(f"{config.env_id} must have Box observations and actions, got {actions}")
         self.obs_size = int(np.prod(observations.shape))
         self.action_size = int(np.prod(actions.shape))
         self.action_low: Array = actions.low.reshape(-1)
         self.action_high: Array = actions.high.reshape(-1)
-        assert self._env.spec is not None
-        self.max_episode_steps = int(self._env.spec.max_episode_steps or 0)
+        assert wrapped.spec is not None
+        assert wrapped.spec.max_episode_steps is not None
+        self.max_episode_steps = wrapped.spec.max_episode_steps
+        self._elapsed_steps = 0
 
     def reset(self, start: Array | None = None) -> Array:
         """Start an episode, from the env's own start distribution or from the state `start`; the first obs [O]."""
-        obs, _ = self._env.reset()
+        obs, _ = self._raw.reset()
+        self._elapsed_steps = 0
         if start is not None:
             self._raw.state = np.array(start)
             obs = self._observe()
@@ -98,8 +101,10 @@ class Environment:
 
     def step(self, action: Array) -> Transition:
         """Execute `action` [A], in the environment's units and within its limits."""
-        obs, reward, terminated, truncated, _ = self._env.step(action)
-        return Transition(np.asarray(obs, dtype=np.float32), float(reward), bool(terminated), bool(truncated))
+        obs, reward, terminated, truncated, _ = self._raw.step(action)
+        self._elapsed_steps += 1
+        out_of_time = truncated or self._elapsed_steps >= self.max_episode_steps
+        return Transition(np.asarray(obs, np.float32), float(reward), bool(terminated), bool(out_of_time))
 
     def action_scale(self, config: Config) -> Array:
         """What the actor's outputs are multiplied by under `config` [A] float32, in the environment's units."""
@@ -116,22 +121,16 @@ class Environment:
         return {
             "state": state.tolist(),
             "dtype": str(state.dtype),
-            "elapsed_steps": self._time_limit()._elapsed_steps,
+            "elapsed_steps": self._elapsed_steps,
             "rng": self._raw.np_random.bit_generator.state,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go back to a `snapshot` of an environment of the same config."""
-        self._env.reset()
+        self._raw.reset()
         self._raw.state = np.array(snapshot["state"], dtype=snapshot["dtype"])
-        self._time_limit()._elapsed_steps = snapshot["elapsed_steps"]
+        self._elapsed_steps = snapshot["elapsed_steps"]
         self._raw.np_random.bit_generator.state = snapshot["rng"]
-
-    def _time_limit(self) -> Any:
-        wrapper: Any = self._env
-        while not isinstance(wrapper, gymnasium.wrappers.TimeLimit):
-            wrapper = wrapper.env
-        return wrapper
 
     def _observe(self) -> Array:
         if hasattr(self._raw, "_get_obs"):

@@ -42,7 +42,8 @@ class Table:
         self.slices = {
             name: slice(stop - width, stop) for (name, width), stop in zip(columns.items(), stops, strict=True)
         }
-        self._rows: Array = np.empty((min(_FIRST_ALLOCATION, bound), stops[-1]), dtype=dtype)
+        self._width = int(stops[-1])
+        self._rows: Array = np.empty((min(_FIRST_ALLOCATION, bound), self._width), dtype=dtype)
 
     @property
     def nbytes(self) -> int:
@@ -50,15 +51,25 @@ class Table:
         return int(self._rows.nbytes)
 
     def append(self, *values: float | Array) -> None:
-        """Add one row, one value a column in their order."""
+        """Add one row, one value a column in their order.
+
+        Raises:
+            ValueError: The values hold more or fewer numbers than a row.
+        """
+        numbers: list[float] = []
+        for value in values:
+            if isinstance(value, np.ndarray):
+                numbers += value.tolist()
+            else:
+                numbers.append(value)
+        if len(numbers) != self._width:
+            raise ValueError(f"a row must have {self._width} numbers, got {len(numbers)}")
         if self.total - self.first == len(self._rows):
             if len(self._rows) < self.bound:
                 self._reallocate(min(2 * len(self._rows), self.bound))
             else:
                 self.first += 1
-        row = self._rows[self.total % len(self._rows)]
-        for part, value in zip(self.slices.values(), values, strict=True):
-            row[part] = value
+        self._rows[self.total % len(self._rows)] = numbers
         self.total += 1
 
     def raise_bound(self, bound: int) -> None:
@@ -79,7 +90,7 @@ class Table:
 
     def gather(self, ages: Array) -> Array:
         """Rows by age [B, widths], a copy; age 0 is the newest row."""
-        return self._rows.take((self.total - 1 - ages) % len(self._rows), axis=0)
+        return self._rows.take((self.total - 1) % len(self._rows) - ages, axis=0, mode="wrap")
 
     def last(self, name: str) -> float:
         """The newest value of a scalar column; NaN while the table is empty."""
@@ -111,7 +122,7 @@ class Table:
 
     def _reallocate(self, size: int, rows: Array | None = None) -> None:
         rows = self.rows() if rows is None else rows
-        self._rows = np.empty((size, self._rows.shape[1]), dtype=self._rows.dtype)
+        self._rows = np.empty((size, self._width), dtype=self._rows.dtype)
         self._rows[np.arange(self.total - len(rows), self.total) % size] = rows
 
 

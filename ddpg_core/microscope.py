@@ -1,7 +1,8 @@
 """One update under the microscope: the next update of a run with every number in it, without changing the run.
 
-A twin of the run makes the update through the reference engine's own sub-steps, whatever engine the run uses, and
-everything in between is noted. `ddpg_core.substeps` puts the numbers into the formulas.
+A twin of the run makes the update by the run's own engine. Beside it, on a copy of the same weights, the reference
+engine makes it sub-step by sub-step, and everything in between is noted: of a run on `torch` these are its very
+numbers, of one on `fused` they are the same but for rounding. `ddpg_core.substeps` puts them into the formulas.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array
-from ddpg_core.learner import Batch
+from ddpg_core.learner import Batch, LearnerState
 from ddpg_core.moments import Divergence
 from ddpg_core.networks import MLP
 from ddpg_core.recipe import MAX_STEP
@@ -50,6 +51,7 @@ class UpdateSettings:
         action_scale: What the actor's outputs are multiplied by [A], in the environment's units.
         target_action_scaled: Whether the target actor's outputs were multiplied too.
         replay, replay_window: How the batch was drawn, and from how many of the newest transitions.
+        engine: Who makes the run's updates.
     """
 
     gamma: float
@@ -62,6 +64,7 @@ class UpdateSettings:
     target_action_scaled: bool
     replay: str
     replay_window: int
+    engine: str
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class UpdateView:
         actor_loss, actor_penalty: The actor's loss before its step, and the weight penalty's part in it.
         critic_layers, actor_layers: What the two steps did to each layer, inputs first.
         critic_target, actor_target: What the Polyak step did to the targets.
-        statistics: `STATISTICS` [8] float64, as the update log holds them.
+        statistics: `STATISTICS` [8] float64 by the run's own engine, as the update log holds them.
         divergence: Set if the run stops at this update because a number in it isn't finite.
     """
 
@@ -209,10 +212,10 @@ def _no_update(run: Run, first_step: int) -> NoUpdateError:
 
 
 class _Recorder:
-    """An engine that makes its first update sub-step by sub-step, as `TorchEngine.update` does, and notes them all.
+    """An engine that makes updates by the run's own, and notes all sub-steps of the first one by the reference.
 
     Args:
-        run: Whose learner it updates.
+        run: Whose engine it stands in for.
 
     Attributes:
         first_step: Env steps the run had taken when the recorder was made.
@@ -220,9 +223,7 @@ class _Recorder:
     """
 
     def __init__(self, run: Run) -> None:
-        from ddpg_core.learner.torch_engine import TorchEngine
-
-        self._run, self._engine = run, TorchEngine(run.learner)
+        self._run, self._own = run, run._engine
         self.first_step = run.env_steps
         self._sampling = run.snapshot().counters["sampling_rng"]
         self.view: UpdateView | None = None
@@ -230,15 +231,20 @@ class _Recorder:
     def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
         """See `Engine.update`."""
         if self.view:
-            return self._engine.update(batch, config, actor_lr, critic_lr, action_scale)
+            return self._own.update(batch, config, actor_lr, critic_lr, action_scale)
         with np.errstate(all="ignore"):  # an update that isn't finite is to be seen, too
-            self.view = self._record(batch, config, actor_lr, critic_lr, action_scale)
-        return self.view.statistics.copy()
+            view = self._record(batch, config, actor_lr, critic_lr, action_scale)
+            statistics = self._own.update(batch, config, actor_lr, critic_lr, action_scale)
+        self.view = replace(view, statistics=statistics.copy())
+        return statistics
 
     def _record(
         self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array
     ) -> UpdateView:
-        engine, run, state = self._engine, self._run, self._run.learner
+        from ddpg_core.learner.torch_engine import TorchEngine
+
+        run, state = self._run, _copy(self._run.learner)
+        engine = TorchEngine(state)
         online_critic, online_actor, target_critic, target_actor = (
             weights.copy() for weights in (state.critic, state.actor, state.critic_target, state.actor_target)
         )
@@ -269,6 +275,7 @@ class _Recorder:
                 config.target_action_scaled,
                 config.replay,
                 run.replay_window,
+                config.engine,
             ),
             ages=ages,
             rows=run.env_steps - 1 - ages,
@@ -300,6 +307,12 @@ class _Recorder:
         rng = np.random.default_rng()
         rng.bit_generator.state = self._sampling
         return sample_rows(self._run.replay_window, config, rng).copy()
+
+
+def _copy(learner: LearnerState) -> LearnerState:
+    state = LearnerState(learner.actor_net, learner.critic_net)
+    state.vector[:], state.updates = learner.vector, learner.updates
+    return state
 
 
 def _gradient(q: Tensor, action: Tensor) -> tuple[Tensor, ...]:

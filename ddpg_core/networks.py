@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ddpg_core.environment import Array
 if TYPE_CHECKING:  # importing torch takes seconds: only engines do, so that a page can be drawn before
     from torch import Tensor
 
+_ZERO: Final = np.zeros((), np.float32)
 TensorLayers = list[tuple["Tensor", "Tensor"]]
 """(kernel [U, I], bias [U, 1]) of each layer."""
 
@@ -99,7 +100,9 @@ class MLP:
 def forward(layers: list[tuple[Array, Array]], squash: bool, x: Array) -> Array:
     """Outputs of inputs x [I] or [B, I] through `MLP.layers`: kept layers make acting step by step cheap."""
     (kernel, bias), *rest = layers
-    x = x @ kernel.T + bias
+    x = x.dot(kernel.T)  # `@` takes twice as long for a single observation
+    x += bias
     for kernel, bias in rest:
-        x = np.maximum(x, 0) @ kernel.T + bias
+        x = np.maximum(x, _ZERO, out=x).dot(kernel.T)
+        x += bias
     return np.tanh(x) if squash else x

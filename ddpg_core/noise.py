@@ -26,7 +26,7 @@ def next_noise(x: Array, config: Config, rng: np.random.Generator) -> Array:
         return mu + sigma * normal
     if config.noise == "ou_notebook":
         return theta * (mu - x) + sigma * normal
-    return x + theta * (mu - x) * dt + sigma * np.sqrt(dt) * normal
+    return x + theta * (mu - x) * dt + sigma * math.sqrt(dt) * normal
 
 
 class Theory(NamedTuple):

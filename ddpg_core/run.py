@@ -12,7 +12,7 @@ import numpy as np
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array, Environment
-from ddpg_core.learner import LearnerState, make_engine, resolve_engine
+from ddpg_core.learner import Engine, Engines, LearnerState, make_engine, resolved
 from ddpg_core.logs import Logs
 from ddpg_core.moments import Divergence, Moment, Snapshot, Snapshots, likely_cause
 from ddpg_core.networks import MLP, forward
@@ -29,7 +29,7 @@ class Run:
     Same recipe, engine and machine: equal logs bit for bit, in one go, in slices, resumed or branched.
 
     Args:
-        recipe: What to run. `engine` `auto` is resolved here, so that `recipe` names the engine that ran.
+        recipe: What to run. An `engine` of `auto` is resolved here: `recipe` names the engines that run.
 
     Attributes:
         recipe: With every intervention made so far.
@@ -42,8 +42,7 @@ class Run:
 
     def __init__(self, recipe: Recipe) -> None:
         self.serial = next(_SERIALS)
-        engine = resolve_engine(recipe.config.engine)
-        self.recipe = replace(recipe, config=recipe.config.changed({"engine": engine}))
+        self.recipe = _resolved(recipe)
         self.config = self.recipe.config
         init, env, noise, sampling = (
             np.random.default_rng(child) for child in np.random.SeedSequence(recipe.seed).spawn(4)
@@ -57,7 +56,7 @@ class Run:
             MLP((obs_size + action_size, *self.config.hidden, 1), squash=False),
         )
         self.learner.initialise(init, self.config)
-        self._engine = make_engine(engine, self.learner)
+        self._engine: Engine = Engines(self.learner, _engines(self.recipe))
         self._actor_layers = self.learner.actor_net.layers(self.learner.actor)
         self.divergence: Divergence | None = None
         self.snapshots = Snapshots()
@@ -118,15 +117,14 @@ class Run:
         if self.env_steps >= MAX_STEP:
             raise RuntimeError(f"a run ends at {MAX_STEP} steps")
         self._apply_due_interventions()
-        obs = self._obs
+        env, obs = self.env, self._obs
         policy_action = self.act(obs)
         self._noise = next_noise(self._noise, self.config, self._noise_rng)
         noise = self._noise_amplitude * self._noise
-        action = np.minimum(np.maximum(policy_action + noise, self.env.action_low), self.env.action_high)
-        action = action.astype(np.float32)
+        action = np.minimum(np.maximum(policy_action + noise, env.action_low), env.action_high).astype(np.float32)
         if not self.episode_steps:
             self._first_q = self.q(obs, action)
-        after = self.env.step(action)
+        after = env.step(action)
         self.logs.steps.append(
             obs, after.next_obs, policy_action, noise, action, after.reward, after.terminated, after.truncated
         )
@@ -171,7 +169,9 @@ class Run:
         """
         self.config.changed(changes)
         self._apply_due_interventions()
-        changes = self.config.changed(changes).difference(self.config)
+        changes = resolved(self.config.changed(changes)).difference(self.config)
+        if "engine" in changes:
+            make_engine(changes["engine"], self.learner)  # what this machine cannot have is refused now
         if changes:
             self.recipe = self.recipe.with_intervention(Intervention(self.env_steps, changes))
             self._apply_due_interventions()
@@ -312,7 +312,7 @@ class Run:
         run._discount = counters["discount"]
         run.snapshots = Snapshots(past)
         run._window_first, run._due = counters["window_first"], counters["due"]
-        for item in recipe.interventions[: run._due]:
+        for item in run.recipe.interventions[: run._due]:
             run.config = run.config.changed(item.changes)
         run._refresh()
         return run
@@ -333,8 +333,8 @@ class Run:
             rows = self.logs.steps.gather(sample_rows(window, config, self._sampling_rng))
             batch = transitions(rows, self.logs.steps.slices, config)
             statistics = self._engine.update(batch, config, actor_lr, critic_lr, self._action_scale)
-            self.logs.updates.append(self.env_steps - 1, *statistics)
-            if not np.isfinite(statistics).all():
+            self.logs.updates.append(self.env_steps - 1, statistics)
+            if not all(map(math.isfinite, statistics.tolist())):
                 self._diverge(likely_cause(self.config, self.logs.updates.read("critic_loss", self.updates - 50)))
                 return
 
@@ -388,3 +388,23 @@ class Run:
 
     def _diverge(self, cause: str) -> None:
         self.divergence = Divergence(self.env_steps - 1, cause)
+
+
+def _engines(recipe: Recipe) -> set[str]:
+    """The engines that a resolved recipe names, at its start and in its interventions."""
+    later = {item.changes["engine"] for item in recipe.interventions if "engine" in item.changes}
+    return {recipe.config.engine} | later
+
+
+def _resolved(recipe: Recipe) -> Recipe:
+    """The recipe with the names of engines instead of `auto`."""
+    if "auto" not in _engines(recipe):
+        return recipe
+
+    def named(item: Intervention) -> Intervention:
+        if item.changes.get("engine") != "auto":
+            return item
+        engine = resolved(recipe.config.changed({"engine": "auto"})).engine
+        return Intervention(item.step, {**item.changes, "engine": engine})
+
+    return replace(recipe, config=resolved(recipe.config), interventions=tuple(map(named, recipe.interventions)))

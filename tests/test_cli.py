@@ -68,14 +68,13 @@ def test_train_writes_its_four_files_whole(folder: Path) -> None:
     assert summary["diverged"] is None
 
 
-def test_compiled_engine_is_chosen_kept_and_trains_alike(folder: Path, tmp_path: Path) -> None:
-    assert train(tmp_path / "fused", "--seed", "3", "--engine", "fused") == 0
-    assert json.loads((tmp_path / "fused" / "summary.json").read_text())["engine"] == "fused"
-    run = load_checkpoint(tmp_path / "fused" / "checkpoint.safetensors")
-    assert run.recipe.config.engine == "fused"
-    reference = load_checkpoint(folder / "checkpoint.safetensors")
+def test_engine_is_the_compiled_one_unless_another_is_chosen_and_both_train_alike(folder: Path, tmp_path: Path) -> None:
+    assert train(tmp_path / "torch", "--seed", "3", "--engine", "torch") == 0
+    runs = [load_checkpoint(place / "checkpoint.safetensors") for place in (folder, tmp_path / "torch")]
+    told = [json.loads((place / "summary.json").read_text())["engine"] for place in (folder, tmp_path / "torch")]
+    assert told == [run.recipe.config.engine for run in runs] == ["fused", "torch"]
     for column in ("critic_loss", "q_mean", "actor_grad_norm"):
-        fused, torch = (each.logs.updates.read(column, 0, 50) for each in (run, reference))
+        fused, torch = (run.logs.updates.read(column, 0, 50) for run in runs)
         np.testing.assert_allclose(fused, torch, rtol=1e-3, atol=1e-5)
 
 
@@ -263,6 +262,7 @@ def test_divergence_is_saved_and_exits_with_one(tmp_path: Path, capsys: pytest.C
 
 def test_ctrl_c_saves_and_says_how_to_go_on_and_going_on_equals_never_having_stopped(tmp_path: Path) -> None:
     arguments = command("train", *TINY, "--seed", "1", "--episodes", "500", "--out", str(tmp_path / "run"))
+    arguments += ["--engine", "torch"]  # the other says so if it has to be compiled
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("episode ")

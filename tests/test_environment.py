@@ -42,13 +42,30 @@ def test_environment_is_gymnasiums_own(env_id: str) -> None:
     ours, theirs = environment(CONFIGS[env_id]), gymnasium.make(env_id)
     theirs.unwrapped.np_random = np.random.default_rng(0)
     np.testing.assert_array_equal(ours.reset(), theirs.reset()[0])
-    for action in np.random.default_rng(1).uniform(ours.action_low, ours.action_high, (60, 1)).astype(np.float32):
+    actions = np.random.default_rng(1).uniform(ours.action_low, ours.action_high, (2 * ours.max_episode_steps + 60, 1))
+    ends = []
+    for number, action in enumerate(actions.astype(np.float32)):
         next_obs, reward, terminated, truncated, _ = theirs.step(action)
         after = ours.step(action)
         np.testing.assert_array_equal(after.next_obs, np.asarray(next_obs, np.float32))
         assert after[1:] == (reward, terminated, truncated)
+        if terminated or truncated:
+            ends.append(number)
+            np.testing.assert_array_equal(ours.reset(), theirs.reset()[0])
+    assert ends == [ours.max_episode_steps - 1, 2 * ours.max_episode_steps - 1]
     assert ours.max_episode_steps == theirs.spec.max_episode_steps
     assert (ours.obs_size, ours.action_size) == (theirs.observation_space.shape[0], 1)
+
+
+def test_reaching_the_goal_in_the_last_step_is_both_ends_as_in_gymnasium() -> None:
+    ours, theirs = environment(CONFIGS["MountainCarContinuous-v0"]), gymnasium.make("MountainCarContinuous-v0")
+    ours.reset(), theirs.reset()
+    push, before_the_goal = np.ones(1, np.float32), np.array([0.449, 0.07], np.float32)
+    for _ in range(ours.max_episode_steps - 1):
+        ours._raw.state = theirs.unwrapped.state = np.array([-0.5, 0.0], np.float32)
+        assert (ours.step(push)[2:], theirs.step(push)[2:4]) == ((False, False), (False, False))
+    ours._raw.state = theirs.unwrapped.state = before_the_goal
+    assert (ours.step(push)[2:], theirs.step(push)[2:4]) == ((True, True), (True, True))
 
 
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)

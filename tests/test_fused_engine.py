@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
+from numba.core.caching import UserProvidedCacheLocator
 
 from ddpg_core import learner
 from ddpg_core.config import Config
@@ -20,6 +22,8 @@ from ddpg_core.learner.fused_plan import MAX_SLICE, make_plan, slice_columns
 from ddpg_core.learner.torch_engine import TorchEngine
 from ddpg_core.networks import MLP
 from tests import test_learner as by_hand
+from tests.helpers import trained
+from tests.test_config import configs
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = Config(gamma=0.97, tau=0.02, l2=1e-3)
@@ -230,6 +234,46 @@ def test_batch_may_be_read_only_views_with_gaps() -> None:
     np.testing.assert_array_equal(one.vector, other.vector)
 
 
+MISFITS = {
+    "obs": lambda b: b._replace(obs=b.obs[:, :2]),
+    "action": lambda b: b._replace(action=b.action[:-1]),
+    "reward": lambda b: b._replace(reward=b.reward[:, None]),
+    "next_obs": lambda b: b._replace(next_obs=np.hstack([b.next_obs, b.next_obs])),
+    "terminal": lambda b: b._replace(terminal=b.terminal > 0),
+    "float64": lambda b: Batch(*(part.astype(np.float64) for part in b)),
+    "no rows": lambda b: Batch(*(part[:0] for part in b)),
+}
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_batch_that_does_not_fit_the_networks_is_refused_and_changes_nothing(misfit: str) -> None:
+    state = made()
+    before = state.vector.copy()
+    batch = MISFITS[misfit](drawn(np.random.default_rng(12), 20))
+    with pytest.raises(ValueError, match=r"^batch and action_scale must be float32 \[\("):
+        FusedEngine(state).update(batch, SETTINGS, *LRS, scaled())
+    np.testing.assert_array_equal(state.vector, before)
+    assert state.updates == 100
+
+
+def test_action_scale_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^batch and action_scale must be float32"):
+        FusedEngine(made()).update(drawn(np.random.default_rng(13), 20), SETTINGS, *LRS, scaled(2))
+
+
+@settings(max_examples=25)
+@given(config=configs, seed=st.integers(0, 1000))
+def test_every_config_trains_and_its_first_update_is_that_of_the_reference(config: Config, seed: int) -> None:
+    small = {"batch_size": min(config.batch_size, 64), "warmup_steps": min(config.warmup_steps, 4)}
+    told = ["critic_loss", "q_mean", "target_mean", "td_error_abs", "critic_grad_norm"]  # before anything has moved
+    rows = []
+    for engine in ("fused", "torch"):
+        run = trained(5, config.changed({**small, "engine": engine}), seed)
+        rows.append([run.logs.updates.read(name, 0, 1) for name in told])
+        assert run.updates >= min(config.updates_per_step, 1)
+    np.testing.assert_allclose(*rows, rtol=1e-4, atol=1e-5)
+
+
 def test_engines_in_two_threads_do_not_disturb_each_other() -> None:
     def train(seed: int) -> np.ndarray:
         state, rng = made((32, 32), seed=seed), np.random.default_rng(seed)
@@ -297,6 +341,80 @@ def test_fingerprint_follows_every_source_the_kernel_is_made_of(monkeypatch: pyt
         with monkeypatch.context() as patched:
             patched.setattr(module, "__file__", str(ROOT / "README.md"))
             assert fused_engine._fingerprint() != before
+
+
+LOAD = """
+from ddpg_core.learner import fused_engine
+print(fused_engine.load(), fused_engine.is_prepared(), fused_engine.keeps_kernels())
+"""
+ONLY_THE_FOLDER = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+
+
+def loaded(folder: Path, **environment: str) -> list[str]:
+    """What a fresh process with this folder for Numba's cache says of `load`, `is_prepared` and `keeps_kernels`."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD],
+        cwd=ROOT,
+        env=os.environ | {"NUMBA_CACHE_DIR": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def test_kernel_is_loaded_where_it_was_kept_and_a_damaged_one_is_not_there(tmp_path: Path) -> None:
+    kept = Path(prepare().stats.cache_path)  # type: ignore[attr-defined]
+    sources = str(fused_engine.__file__)
+    folder = tmp_path / UserProvidedCacheLocator.get_suitable_cache_subpath(sources)
+    shutil.copytree(kept, folder, ignore=lambda _, names: {name for name in names if "fused_engine" not in name})
+    assert loaded(tmp_path) == ["True", "True", "True"]
+    for path in folder.glob("*.nbc"):
+        path.write_bytes(path.read_bytes()[:5000])
+    assert loaded(tmp_path) == ["False", "False", "True"]
+
+
+def test_without_a_folder_to_keep_it_in_nothing_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert loaded(tmp_path / "file" / "below", **ONLY_THE_FOLDER) == ["False", "False", "False"]
+
+
+class NoCompiler:
+    """A Numba function that cannot be compiled, or not be kept."""
+
+    def __init__(self, error: Exception, **overloads: str) -> None:
+        self.error, self.overloads = error, overloads
+
+    def compile(self, signature: object) -> None:
+        raise self.error
+
+    def disable_compile(self) -> None:
+        """Nothing to disable."""
+
+
+def test_machine_that_cannot_compile_is_told_to_use_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused_engine, "_cached", lambda: NoCompiler(RuntimeError("no such\nprocessor")))
+    with pytest.raises(ValueError, match=r"^engine must be torch on .*: RuntimeError: no such processor$"):
+        fused_engine._compiled()
+
+
+def test_kernel_that_cannot_be_kept_on_a_full_disk_is_used_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernel = NoCompiler(OSError("No space left on device"), update="machine code")
+    monkeypatch.setattr(fused_engine, "_cached", lambda: kernel)
+    assert fused_engine._compiled() is kernel  # type: ignore[comparison-overlap]
+    assert caplog.messages == ["compiling the fused engine, once on this machine: about ten seconds"]
+
+
+def test_compiling_child_ends_with_its_parent(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ddpg_core.learner.compile_kernel"]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(60) == 1
+    assert not list(tmp_path.rglob("*.nbc"))
 
 
 OTHER_PROCESSORS = {"+avx,+avx2,+fma": ("haswell", 8), "": ("generic", 4)}

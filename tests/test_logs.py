@@ -116,8 +116,19 @@ def test_copy_may_be_cut_and_is_independent() -> None:
 
 
 def test_values_must_match_the_columns() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        filled(4, 0).append(1.0)
+    table = filled(4, 2)
+    for values in ((1.0,), (1.0, 2.0), (1.0, np.zeros(3)), (1.0, np.zeros(2), 3.0)):
+        numbers = sum(np.size(value) for value in values)
+        with pytest.raises(ValueError, match=rf"^a row must have 3 numbers, got {numbers}$"):
+            table.append(*values)
+    assert table.rows().tolist() == [[0, 0, 1], [1, 2, 3]], "a refused row leaves no trace"
+
+
+def test_a_row_takes_numbers_of_any_kind_and_keeps_those_that_are_not_finite() -> None:
+    table = Table({"one": 1, "two": 2, "flag": 1}, 4)
+    table.append(3, np.array([np.inf, np.nan], np.float32), np.True_)
+    table.append(np.float64(0.1), np.array([1, 2]), False)
+    np.testing.assert_array_equal(table.rows(), np.array([[3, np.inf, np.nan, 1], [0.1, 1, 2, 0]], np.float32))
 
 
 def test_memory_is_bounded() -> None:

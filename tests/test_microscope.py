@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from ddpg_core import learner
 from ddpg_core.config import PRESETS, Config
 from ddpg_core.learner import Batch
 from ddpg_core.microscope import MAX_STEPS_AHEAD, LayerStep, NoUpdateError, UpdateView, look, next_update
@@ -42,10 +41,11 @@ def arrays(view: UpdateView) -> dict[str, np.ndarray]:
     return {name: value for name, value in every.items() if isinstance(value, np.ndarray)}
 
 
+@pytest.mark.parametrize("engine", ["torch", "fused"])
 @pytest.mark.parametrize("name", RUNS)
-def test_update_that_was_looked_at_is_bit_for_bit_the_one_the_run_makes_next(name: str) -> None:
+def test_update_that_was_looked_at_is_bit_for_bit_the_one_the_run_makes_next(name: str, engine: str) -> None:
     config, steps = RUNS[name]
-    run = trained(steps, config)
+    run = trained(steps, config.changed({"engine": engine}))
     twin = run.fork()
     view = next_update(twin)
     run.step()
@@ -56,9 +56,12 @@ def test_update_that_was_looked_at_is_bit_for_bit_the_one_the_run_makes_next(nam
     assert view.settings.adam_step == view.update + 1
 
 
-def test_looking_at_a_run_as_it_trains_changes_nothing_in_it() -> None:
-    run = trained(40)
-    for _ in range(30):
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_looking_at_a_run_as_it_trains_changes_nothing_in_it(engine: str) -> None:
+    run = trained(40, SMALL.changed({"engine": engine}))
+    for turn in range(30):
+        if turn % 10 == 7:
+            run.intervene({"engine": {"torch": "fused", "fused": "torch"}[run.config.engine]})
         run.advance(steps=15)
         look(run)
         if run.episode:
@@ -269,12 +272,25 @@ def test_episode_beyond_the_log_is_refused() -> None:
         look(trained(250), 2)
 
 
-def test_reference_engine_is_used_whatever_engine_the_run_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Other:
-        """An engine that must not be asked."""
-
-    run = trained(60)
-    monkeypatch.setitem(learner._ENGINES, "torch", lambda state: Other())
+def test_reference_tells_the_numbers_and_the_runs_own_engine_the_statistics() -> None:
+    run = trained(60, SMALL.changed({"engine": "torch"}))
+    reference = look(run)
+    run.intervene({"engine": "fused"})
     view = look(run)
     run.step()
+    assert (reference.settings.engine, view.settings.engine) == ("torch", "fused")
+    np.testing.assert_array_equal(logged(run, view)[1:], np.float32(view.statistics))
+    np.testing.assert_allclose(view.statistics, reference.statistics, rtol=1e-5)
+    assert (view.statistics != reference.statistics).any()
+    for name, value in arrays(reference).items():
+        if name != "statistics":
+            np.testing.assert_array_equal(value, arrays(view)[name], err_msg=name)
+    assert (view.critic_layers, view.actor_target) == (reference.critic_layers, reference.actor_target)
+
+
+def test_update_at_which_the_engine_changes_is_looked_at_as_well() -> None:
+    run = trained(25, SMALL.changed({"engine": "torch"}), 0, (31, {"engine": "fused"}))
+    view = look(run)
+    assert (view.env_step, view.settings.engine) == (31, "fused")
+    run.advance(steps=7)
     np.testing.assert_array_equal(logged(run, view)[1:], np.float32(view.statistics))

@@ -70,3 +70,14 @@ def test_fan_in_follows_lillicrap_section_7() -> None:
     for (kernel, bias), bound in zip(layers, (1 / 10, 1 / np.sqrt(200), 0.003), strict=True):
         assert 0.9 * bound < np.abs(kernel).max() <= bound * 1.000001
         assert 0 < np.abs(bias).max() <= bound * 1.000001
+
+
+def test_numpys_forward_pass_changes_neither_inputs_nor_parameters() -> None:
+    net, rng = MLP((3, 4, 4, 2), squash=True), np.random.default_rng(0)
+    parameters = net.initial(rng, "fan_in")
+    x = rng.normal(size=3).astype(np.float32)
+    seen = x.copy(), parameters.copy()
+    first = net.numpy(parameters, x)
+    np.testing.assert_array_equal(net.numpy(parameters, x), first)
+    np.testing.assert_array_equal(x, seen[0])
+    np.testing.assert_array_equal(parameters, seen[1])

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 import ddpg_core.logs
 import ddpg_core.run
+from ddpg_core import learner
 from ddpg_core.checkpoint import from_bytes, to_bytes
 from ddpg_core.config import PRESETS, Config
 from ddpg_core.learner import LearnerState, make_engine
+from ddpg_core.learner.fused_engine import FusedEngine
+from ddpg_core.learner.torch_engine import TorchEngine
 from ddpg_core.recipe import MAX_STEP
 from ddpg_core.replay import sample_rows, transitions
 from ddpg_core.run import Run
@@ -35,10 +38,13 @@ PLAYED: list[tuple[int, dict[str, Any]]] = [
     (50, {"capacity": 20, "batch_size": 8}),
     (50, {"replacement": False}),
     (50, {"batch_size": 64}),
+    (90, {"engine": "torch"}),
     (120, {"replay": "latest", "batch_size": 4, "gamma": 0.5}),
+    (150, {"engine": "auto", "tau": 0.2}),
     (199, {"time_limit_terminal": True, "action_scale": "full"}),
     (200, {"noise_reset": True, "ou_mu": -0.5}),
     (201, {"store_action": "raw", "replay": "uniform", "updates_per_step": 2}),
+    (210, {"engine": "torch"}),
     (230, {"target_action_scaled": False, "shared_lr": True, "lr_decay": 0.5, "tau": 1.0, "l2": 0.1}),
     (400, {"noise_range": "full", "noise_decay": 0.5, "noise": "gaussian", "capacity": 100_000}),
 ]
@@ -334,6 +340,61 @@ def test_planned_capacity_does_not_matter_before_its_time(monkeypatch: pytest.Mo
     run.advance(steps=60)
     again.advance(steps=60)
     assert_equal_runs(again, run)
+
+
+# --- engines ----------------------------------------------------------------------------------------------------------
+
+
+def test_recipe_of_a_run_names_its_engines_and_never_says_auto() -> None:
+    planned = ((5, {"engine": "torch"}), (9, {"engine": "auto", "tau": 0.5}))
+    recipe = started(SMALL.changed({"engine": "auto"}), 0, *planned).recipe
+    assert recipe.config.engine == "fused"
+    assert [item.changes for item in recipe.interventions] == [{"engine": "torch"}, {"engine": "fused", "tau": 0.5}]
+    run = trained(40, SMALL.changed({"engine": "torch"}))
+    run.intervene({"engine": "auto"})
+    assert [item.changes for item in run.recipe.interventions] == [{"engine": "fused"}]
+    run.intervene({"engine": "auto"})
+    assert len(run.recipe.interventions) == 1
+
+
+def test_engine_is_changed_at_the_very_step_of_the_intervention(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trained(34, SMALL.changed({"engine": "torch"}), 0, (36, {"engine": "torch"}))
+    made: list[str] = []
+    for kind in (TorchEngine, FusedEngine):
+
+        def update(engine: Any, *arguments: Any, by: Any = kind.update) -> Any:
+            made.append(type(engine).__name__)
+            return by(engine, *arguments)
+
+        monkeypatch.setattr(kind, "update", update)
+    run.step()
+    run.intervene({"engine": "fused"})
+    run.advance(steps=2)
+    assert made == ["TorchEngine", "FusedEngine", "TorchEngine"]
+    assert_equal_runs(run, rerun(run))
+
+
+def test_engines_of_one_recipe_differ_by_rounding_alone() -> None:
+    torch, fused = (trained(120, SMALL.changed({"engine": engine})) for engine in ("torch", "fused"))
+    rows = [run.logs.updates.rows() for run in (torch, fused)]
+    np.testing.assert_allclose(*rows, rtol=1e-3, atol=1e-5)
+    assert (rows[0] != rows[1]).any()
+
+
+def test_engine_that_this_machine_cannot_have_is_refused_before_anything_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(state: LearnerState) -> Any:
+        raise ValueError("engine must be torch here")
+
+    run = trained(40, SMALL.changed({"engine": "torch"}))
+    before = to_bytes(run)
+    monkeypatch.setitem(learner._ENGINES, "fused", fail)
+    with pytest.raises(ValueError, match="engine must be torch here"):
+        run.intervene({"engine": "fused", "tau": 0.5})
+    assert to_bytes(run) == before
+    with pytest.raises(ValueError, match="engine must be torch here"):
+        started(SMALL.changed({"engine": "torch"}), 0, (1000, {"engine": "fused"}))
 
 
 # --- episodes, terminals, logs ----------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def test_numbers_have_four_digits_and_written_out_powers(value: float, text: str
 
 
 def test_substeps_name_the_functions_that_an_update_calls_in_this_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = trained(40)
+    run = trained(40, SMALL.changed({"engine": "torch"}))
     called = []
 
     def noted(name: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import numba
 import numpy as np
 from numba import njit, types
 
@@ -47,6 +49,9 @@ _SIGNATURE: Final = types.void(
 )
 """Of `fused_update`; it takes batches in any memory layout, so that there is one machine code for all."""
 
+_TYPES: Final = [np.dtype(np.float32)] * (len(Batch._fields) + 1)
+
+_LOG: Final = logging.getLogger(__name__)
 _lock = threading.Lock()
 _kernel: Callable[..., None] | None = None
 
@@ -64,12 +69,18 @@ class FusedEngine:
     def __init__(self, state: LearnerState) -> None:
         self._kernel = prepare()
         self._state = state
+        self._obs, self._actions = state.actor_net.sizes[0], state.actor_net.sizes[-1]
         plan, self._work = make_plan(state.actor_net, state.critic_net)
         self._layout = np.array([*plan, *state.actor_net.sizes, *state.critic_net.sizes], np.int64)
         self._settings = np.empty(len(Settings._fields), np.float32)
 
     def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
-        """See `Engine.update`."""
+        """See `Engine.update`.
+
+        Raises:
+            ValueError: The batch does not fit the networks; the kernel itself would read beyond its ends.
+        """
+        self._check(batch, action_scale)
         self._state.updates += 1
         (beta1, beta2), t = ADAM_BETAS, self._state.updates
         correction = 1 - beta1**t
@@ -90,6 +101,16 @@ class FusedEngine:
         self._kernel(self._state.vector, self._layout, self._work, self._settings, action_scale, *batch, statistics)
         return statistics
 
+    def _check(self, batch: Batch, action_scale: Array) -> None:
+        """Raise unless all shapes and types are what the kernel takes them for."""
+        size = len(batch.reward)
+        parts = (*batch, action_scale)
+        expected = [(size, self._obs), (size, self._actions), (size,), (size, self._obs), (size,), (self._actions,)]
+        if size and [part.shape for part in parts] == expected and [part.dtype for part in parts] == _TYPES:
+            return
+        found = [f"{part.dtype} {part.shape}" for part in parts]
+        raise ValueError(f"batch and action_scale must be float32 {expected} with rows, got {', '.join(found)}")
+
 
 def is_prepared() -> bool:
     """Whether an engine can be made at once."""
@@ -97,12 +118,74 @@ def is_prepared() -> bool:
 
 
 def prepare() -> Callable[..., None]:
-    """The kernel as machine code; the first call in a process loads it from disk or, if it isn't there, compiles it."""
+    """The kernel as machine code; the first call in a process loads it from disk or, if it isn't there, compiles it.
+
+    Raises:
+        ValueError: This machine cannot compile it.
+    """
     global _kernel
     with _lock:
         if _kernel is None:
-            _kernel = _machine_code(_fingerprint())
+            _kernel = _from_disk() or _compiled()
     return _kernel
+
+
+def load() -> bool:
+    """Load the kernel if it is on disk, in half a second; whether it is prepared now. Never compiles."""
+    global _kernel
+    with _lock:
+        _kernel = _kernel or _from_disk()
+    return is_prepared()
+
+
+def keeps_kernels() -> bool:
+    """Whether there is a folder that Numba can keep machine code in: `NUMBA_CACHE_DIR`, beside the sources or ~."""
+    return _cached() is not None
+
+
+def use_folder(folder: str) -> None:
+    """Keep machine code in this folder from now on; machine code in it is trusted, so it must be private."""
+    numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
+
+
+def _from_disk() -> Callable[..., None] | None:
+    """The kernel that is on disk; None if there is none, or none that can be read."""
+    kernel = _cached()
+    if kernel is None:
+        return None
+    try:
+        # Asked for through `compile`, Numba would go on to compile what it does not find.
+        found = kernel._cache.load_overload(_SIGNATURE, kernel.targetctx)
+    except Exception:  # a damaged file raises whatever its bytes happen to mean
+        kernel._cache.flush()
+        return None
+    if found is None:
+        return None
+    kernel.add_overload(found)
+    kernel.disable_compile()
+    return cast(Callable[..., None], kernel)
+
+
+def _compiled() -> Callable[..., None]:
+    """The kernel compiled anew, and kept on disk where that is possible."""
+    _LOG.warning("compiling the fused engine, once on this machine: about ten seconds")
+    kernel: Any = _cached() or njit(_update(), nogil=True)
+    try:
+        kernel.compile(_SIGNATURE)
+    except Exception as error:  # the compiler has many words for a processor it does not know
+        if not kernel.overloads:  # otherwise only keeping it failed: the disk is full
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise ValueError(f"engine must be torch on a machine that cannot compile fused: {reason}") from None
+    kernel.disable_compile()
+    return cast(Callable[..., None], kernel)
+
+
+def _cached() -> Any:
+    """The kernel's Numba function, nothing compiled yet, that looks on disk first; None without a folder for it."""
+    try:
+        return njit(_update(), nogil=True, cache=True)
+    except RuntimeError:
+        return None
 
 
 def _fingerprint() -> int:
@@ -111,12 +194,13 @@ def _fingerprint() -> int:
     return zlib.crc32(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
 
 
-def _machine_code(sources: int) -> Callable[..., None]:
-    """`fused_update` with machine code for `_SIGNATURE`.
+def _update() -> Callable[..., None]:
+    """`fused_update` for Numba to keep on disk.
 
     Numba knows a compiled function again by its own file alone, and by the variables it encloses: so it encloses the
     checksum of the others.
     """
+    sources = _fingerprint()
 
     def update(
         vector: Any,
@@ -136,7 +220,4 @@ def _machine_code(sources: int) -> Callable[..., None]:
                 vector, layout, work, settings, scale, obs, action, reward, next_obs, terminal, statistics
             )
 
-    try:
-        return njit(_SIGNATURE, nogil=True, cache=True)(update)
-    except RuntimeError:  # no folder to keep it in
-        return njit(_SIGNATURE, nogil=True)(update)
+    return update

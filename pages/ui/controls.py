@@ -118,7 +118,7 @@ def new_run_form(lab: Lab) -> bool:
         seed = st.number_input("Seed", 0, 2**32 - 1, lab.next_seed(base), help="Same seed, same run, bit for bit.")
         changes: dict[str, Any] = {}
         for name, setting in SETTINGS.items():
-            if setting.live or name == "engine":
+            if setting.live:
                 continue
             key = f"new-{name}-{origin}"
             if name == "hidden":

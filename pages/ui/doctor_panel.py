@@ -13,6 +13,7 @@ from ddpg_core.oracle import GAMMA, POINTS
 from pages.ui.jobs import oracle_of
 from pages.ui.lab import Lab
 from pages.ui.player import Player
+from pages.ui.session import refresh_s
 
 PANEL_HEIGHT_PX: Final = 158
 EVERY_S: Final = 4.0
@@ -26,7 +27,7 @@ _SIGNS: Final = {
 
 def doctor_every_s(lab: Lab, player: Player) -> float | None:
     """Seconds between the doctor's looks; None where nothing changes."""
-    return 1.0 if not _oracle_at_hand(player) else EVERY_S if lab.playing and lab.cursor is None else None
+    return refresh_s(lab, EVERY_S) if _oracle_at_hand(player) else 1.0
 
 
 def doctor_panel(lab: Lab, player: Player) -> None:

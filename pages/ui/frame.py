@@ -13,8 +13,10 @@ from ddpg_core.config import Config
 from ddpg_core.metrics import moving_average
 from pages.ui import live
 from pages.ui.controls import new_run_form, start_button
+from pages.ui.kernel import KERNEL
 from pages.ui.lab import Lab
 from pages.ui.player import SPEEDS, Player
+from pages.ui.session import shared_s
 from pages.ui.theme import minus, verdict
 
 FRAME_EVERY_S: Final = 1.0
@@ -61,6 +63,20 @@ def draw_sidebar(lab: Lab) -> None:
         _ticking(_run_list, lab, FRAME_EVERY_S)
         _new_run(lab)
         st.toggle("Presenter sizes", key="presenter", persist_state="session", help="Larger type, for a projector.")
+        _kernel_note()
+
+
+def _kernel_note() -> None:
+    """What runs use while the compiled engine is not there; under everything else, so that nothing moves as it goes."""
+    begun = KERNEL.pending
+
+    def draw() -> None:
+        if KERNEL.pending != begun:
+            st.rerun()
+        if KERNEL.note:
+            st.caption(f":material/info: {KERNEL.note}")
+
+    st.fragment(draw, run_every=FRAME_EVERY_S if begun else None)()
 
 
 def _new_run(lab: Lab) -> None:
@@ -173,7 +189,7 @@ def _ticking(draw: Callable[[Lab], None], lab: Lab, every_s: float) -> None:
             st.rerun()
         draw(lab)
 
-    st.fragment(tick, run_every=every_s if lab.playing else None)()
+    st.fragment(tick, run_every=shared_s(every_s) if lab.playing else None)()
 
 
 def _stage(lab: Lab) -> list[tuple[int, bool, bool]]:
@@ -222,6 +238,7 @@ def _status(lab: Lab) -> None:
             {"value": f"{moment.env_steps:,}", "label": "env steps"},
             _mean_item(returns, moment.config),
             {"value": f"{player.steps_per_second:,.0f}" if player.playing else "paused", "label": "steps per second"},
+            {"value": moment.config.engine, "label": "engine"},
         ]
         divergence, waiting = run.divergence, run.config.warmup_steps - run.env_steps
     if waiting > 0 and not divergence:

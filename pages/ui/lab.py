@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from ddpg_core.config import Config
 from ddpg_core.moments import Moment
-from ddpg_core.recipe import Recipe
+from ddpg_core.recipe import Intervention, Recipe
 from ddpg_core.run import Run
+from pages.ui.kernel import KERNEL
 from pages.ui.player import SPEEDS, Player
 from pages.ui.theme import RUN_COLOURS
 
@@ -108,8 +110,16 @@ class Lab:
     # --- the stage ------------------------------------------------------------------------------------------------
 
     def add(self, recipe: Recipe, *, play: bool = False) -> Player | None:
-        """Put a new run on the stage and select it; None, with a notice, when the stage is full."""
-        run = Run(recipe)
+        """Put a new run on the stage and select it.
+
+        Its engine `auto` is `torch` until the compiled one is there. None, with a notice, when the stage is full or
+        the recipe asks for an engine that is not there.
+        """
+        try:
+            run = Run(_offered(recipe))
+        except ValueError as error:
+            self.notice = f"This run cannot be made: {error}"
+            return None
         with self._lock:
             player = self._put(run)
         if player and play:
@@ -130,7 +140,7 @@ class Lab:
                     return None
                 twin = origin.run.fork(episode)
             # From the nearest kept episode the past is trained again: that may take seconds, and holds nobody up.
-            run = twin.branch_at(episode, changes)
+            run = twin.branch_at(episode, KERNEL.offered(changes or {}))
         except ValueError as error:
             self.notice = f"{origin.label} cannot go on from there: {error}"
             return None
@@ -231,11 +241,12 @@ class Lab:
         player = self._player(player_id)
         if player is None:
             return
-        with self._lock:
-            try:
-                player.run.intervene(changes)
-            except ValueError as error:
-                self.notice = str(error)
+        try:
+            offered = KERNEL.offered(changes)
+            with self._lock:
+                player.run.intervene(offered)
+        except ValueError as error:
+            self.notice = str(error)
 
     def take_notice(self) -> str:
         """What the user should be told now; it is told once."""
@@ -290,3 +301,13 @@ class Lab:
                     self._worker = None
                     return
             time.sleep(0.0 if speed is None else min(0.05, 0.5 / speed))
+
+
+def _offered(recipe: Recipe) -> Recipe:
+    """The recipe with `torch` for an engine of `auto` while the compiled one is not there; ValueError for `fused`."""
+
+    def offered(item: Intervention) -> Intervention:
+        return replace(item, changes=KERNEL.offered(item.changes)) if "engine" in item.changes else item
+
+    config = recipe.config.changed(KERNEL.offered({"engine": recipe.config.engine}))
+    return replace(recipe, config=config, interventions=tuple(map(offered, recipe.interventions)))

@@ -70,7 +70,7 @@ def take_look(lab: Lab, player: Player, last: Look | None = None) -> Look:
 
 
 def in_log(run: Run, view: UpdateView) -> bool | None:
-    """Whether the run's log has the very numbers of this update, bit for bit; None if it has no such row.
+    """Whether the run's log has the very statistics of this update, bit for bit; None if it has no such row.
 
     Call it while `Lab.reading()`.
     """
@@ -194,6 +194,13 @@ def not_finite(view: UpdateView) -> str:
     """Which of the numbers in the update log are no longer finite, in words; "" if all are."""
     broken = [name for name, value in zip(STATISTICS, view.statistics, strict=True) if not np.isfinite(value)]
     return ", ".join(broken).replace("grad_", "gradient_").replace("_", " ")
+
+
+def shown_by(view: UpdateView) -> str:
+    """Whose numbers the formulas show, where the run's own engine does not tell them; "" where it does."""
+    if view.settings.engine == "torch":
+        return ""
+    return " The formulas show PyTorch's numbers of it, equal to those of the compiled engine but for rounding."
 
 
 def _change(pair: list[float]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
-import time
 
 import streamlit as st
 from streamlit import runtime
@@ -12,13 +12,19 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from ddpg_core.config import PRESETS
 from ddpg_core.recipe import Recipe
 from pages.ui import assets
+from pages.ui.kernel import KERNEL
 from pages.ui.lab import Lab
 from pages.ui.registry import Registry, ServerFullError
 
 HERO_S = 0.2
 """Seconds between refreshes of what a page is about; the rest of it refreshes more slowly."""
+LABS_AT_FULL_RATE = 3
+SLOWEST_S = 4.0
+"""Well under a Lab's lease, which refreshes renew."""
 FIRST_PAINT_S = 0.7
 """Warming up waits this long, so that it does not hold up the first page."""
+CLOSING_S = 4.0
+"""How long the process waits at its end for what is being warmed up."""
 _TOKEN = "lab"
 
 
@@ -44,29 +50,54 @@ def registry() -> Registry:
 
 
 def refresh_s(lab: Lab, alone_s: float = 0.5) -> float | None:
-    """Seconds between refreshes of live charts: `alone_s` with few Labs training, more with many.
+    """Seconds between refreshes: `alone_s` with few Labs training, with many more, up to `SLOWEST_S`.
 
+    All sessions share one interpreter: what they redraw must leave it time to train and to answer a slider at once.
     None when nothing moves: this Lab rests, or its cursor stands in the past.
     """
     if not lab.playing or lab.cursor is not None:
         return None
-    busy = registry().playing()
-    return alone_s * (1 if busy <= 3 else 2 if busy <= 10 else 4)
+    return shared_s(alone_s)
+
+
+def shared_s(alone_s: float) -> float:
+    """`alone_s` stretched by how many Labs train."""
+    return max(alone_s, min(alone_s * registry().playing() / LABS_AT_FULL_RATE, SLOWEST_S))
 
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> None:
-    """Import torch, make its first update and prepare what browsers load, once, in the background."""
+    """Make the compiled engine ready, import torch and prepare what browsers load, once, in the background."""
+    closed = threading.Event()
 
     def work() -> None:
-        time.sleep(FIRST_PAINT_S)
-        assets.plotly()
-        from ddpg_core.run import Run
+        # The engine comes first: if it is on disk, runs can start with it at once.
+        for step in (lambda: closed.wait(FIRST_PAINT_S), assets.plotly, KERNEL.ready, _first_update, assets.sheet):
+            if not closed.is_set():
+                step()
 
-        Run(Recipe(PRESETS["fast"].changed({"warmup_steps": 1}))).advance(steps=3)
-        assets.sheet()
+    threads = [
+        threading.Thread(target=KERNEL.fetch, args=(FIRST_PAINT_S,), name="kernel", daemon=True),
+        threading.Thread(target=work, name="warm-up", daemon=True),
+    ]
 
-    threading.Thread(target=work, name="warm-up", daemon=True).start()
+    def close() -> None:
+        closed.set()
+        KERNEL.close()
+        for thread in threads:
+            thread.join(CLOSING_S)
+
+    # Cut off by the interpreter's end, a thread inside a compiled library would crash the process.
+    atexit.register(close)
+    for thread in threads:
+        thread.start()
+
+
+def _first_update() -> None:
+    """Import torch and let it make an update: the first one takes seconds."""
+    from ddpg_core.run import Run
+
+    Run(Recipe(PRESETS["fast"].changed({"warmup_steps": 1, "engine": "torch"}))).advance(steps=3)
 
 
 def _session_id() -> str:

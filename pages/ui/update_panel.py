@@ -11,7 +11,7 @@ from ddpg_core.substeps import SUBSTEPS
 from pages.ui import live
 from pages.ui.controls import settings
 from pages.ui.lab import Lab
-from pages.ui.microscope import LISTED, Look, batch_table, in_log, most_surprising, not_finite, take_look
+from pages.ui.microscope import LISTED, Look, batch_table, in_log, most_surprising, not_finite, shown_by, take_look
 from pages.ui.player import Player
 from pages.ui.update_figures import step_figures
 from pages.ui.update_layers import layer_figures
@@ -128,7 +128,7 @@ def _make(lab: Lab, player: Player, look: Look) -> None:
     with lab.reading():
         same = in_log(look.run, look.view)
     if same:
-        st.session_state["update-said"] = "The run made it: its log now holds the numbers you saw, bit for bit."
+        st.session_state["update-said"] = "The run made it: its log now holds the twin's numbers, bit for bit."
 
 
 def _which(lab: Lab, player: Player, look: Look) -> str:
@@ -157,15 +157,19 @@ def _which(lab: Lab, player: Player, look: Look) -> str:
 
 
 def _proof(lab: Lab, look: Look) -> str:
-    """That looking changes nothing, and what the log has to say to it."""
+    """That looking changes nothing, what the log has to say to it, and whose numbers are shown."""
+    assert look.view is not None
+    return f"{_compared(lab, look, look.view)}{shown_by(look.view)}"
+
+
+def _compared(lab: Lab, look: Look, view: UpdateView) -> str:
     said = st.session_state.pop("update-said", "")
     if said:
         return str(said)
-    assert look.view is not None
-    if look.view.divergence:
-        return f"It broke here. No longer finite: {not_finite(look.view)}."
+    if view.divergence:
+        return f"It broke here. No longer finite: {not_finite(view)}."
     with lab.reading():
-        same = in_log(look.run, look.view)
+        same = in_log(look.run, view)
     if same is None:
         return "A twin of the run makes it: looking changes nothing."
     return (

@@ -16,7 +16,9 @@ import time
 from typing import Any
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import StringArray
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import connect
 
 from tests.benchmarks.ui import memory_mb
@@ -46,8 +48,9 @@ class Student:
         self._timers: dict[str, asyncio.Task[None]] = {}
         self._kept: dict[str, ForwardMsg] = {}
         self._marks, self._moved_at = 0, 0.0
+        self._widgets: dict[str, WidgetState] = {}
         self._slider: Any = None
-        self._fragment = self._query = ""
+        self._query = ""
         self.started = asyncio.Event()
 
     async def attend(self) -> None:
@@ -59,13 +62,12 @@ class Student:
                 await self._take(self._kept.get(message.ref_hash, message))
 
     async def move_slider(self) -> None:
-        """Turn the target rate by one stop, and time until the mark is in the chart's data."""
-        state = BackMsg().rerun_script.widget_states.widgets.add()
-        state.id = self._slider.id
-        now = self._slider.default[0] if not self._marks % 2 else self._slider.default[0] + 1
-        state.double_array_value.data.append(now)
+        """Turn the target rate to another stop, and time until the mark is in the chart's data."""
+        place = list(self._slider.options).index(self._slider.raw_value[0])
+        value = self._slider.options[place - 1 if place else 1]
+        self._widgets[self._slider.id] = WidgetState(id=self._slider.id, string_array_value=StringArray(data=[value]))
         self._moved_at = time.perf_counter()
-        await self._rerun(self._fragment, state)
+        await self._rerun()
 
     async def _take(self, message: ForwardMsg) -> None:
         kind = message.WhichOneof("type")
@@ -83,22 +85,33 @@ class Student:
                 self._timers[name].cancel()
             self._timers[name] = asyncio.create_task(self._tick(name, message.auto_rerun.interval))
         elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
-            await self._see(message.delta.new_element, message.delta.fragment_id)
+            await self._see(message.delta.new_element)
 
-    async def _see(self, element: Any, fragment: str) -> None:
+    async def _see(self, element: Any) -> None:
         kind = element.WhichOneof("type")
+        if kind == "exception":
+            raise RuntimeError(f"{element.exception.type}: {element.exception.message}")
         if kind == "button" and element.button.label == "Start training":
-            state = BackMsg().rerun_script.widget_states.widgets.add()
-            state.id, state.trigger_value = element.button.id, True
-            await self._rerun(fragment, state)
-        elif kind == "slider" and element.slider.label.startswith("Target rate"):
-            self._slider, self._fragment = element.slider, fragment
+            await self._rerun(pressed=WidgetState(id=element.button.id, trigger_value=True))
+        elif kind == "slider":
+            self._hold(element.slider)
         elif kind == "bidi_component":
             name, text = element.bidi_component.component_name, element.bidi_component.json
             if name == "ddpg_status":
                 self._read_status(json.loads(text)["items"])
             elif name == "ddpg_charts" and self._moved_at:
                 self._look_for_mark(json.loads(text))
+
+    def _hold(self, slider: Any) -> None:
+        """Keep a slider's value, which a browser sends with every rerun."""
+        state = WidgetState(id=slider.id)
+        if slider.options:
+            state.string_array_value.data.extend(slider.raw_value)
+        else:
+            state.double_array_value.data.extend(slider.value)
+        self._widgets[slider.id] = state
+        if slider.label.startswith("Target rate"):
+            self._slider = slider
 
     def _read_status(self, items: list[dict[str, str]]) -> None:
         told = {item["label"]: item["value"] for item in items}
@@ -118,12 +131,11 @@ class Student:
             await asyncio.sleep(interval)
             await self._rerun(fragment, auto=True)
 
-    async def _rerun(self, fragment: str = "", state: Any = None, *, auto: bool = False) -> None:
+    async def _rerun(self, fragment: str = "", *, pressed: WidgetState | None = None, auto: bool = False) -> None:
         message = BackMsg()
         wish = message.rerun_script
         wish.page_name, wish.query_string, wish.fragment_id, wish.is_auto_rerun = "train", self._query, fragment, auto
-        if state is not None:
-            wish.widget_states.widgets.append(state)
+        wish.widget_states.widgets.extend([*self._widgets.values(), *([pressed] if pressed else [])])
         await self._socket.send(message.SerializeToString())
 
 
@@ -152,6 +164,9 @@ async def attended(server: Server, count: int, seconds: float) -> dict[str, floa
 
     await asyncio.gather(*(play_about(student) for student in students))
     elapsed = time.perf_counter() - began
+    for task in tasks:
+        if task.done():
+            task.result()
     advances = [student.steps - first for student, first in zip(students, before, strict=True)]
     latencies = sorted(1000 * each for student in students for each in student.latencies_s)
     for task in tasks:

@@ -52,7 +52,7 @@ def test_walking_through_an_update_and_into_the_next(visit: Visit) -> None:
     student.page.get_by_text("def sample_rows(", exact=False).first.wait_for()
     assert (student.env_steps(), update(student)) == (steps, number)
     student.press("Make this update")
-    student.page.get_by_text("The run made it: its log now holds the numbers you saw, bit for bit.").wait_for()
+    student.page.get_by_text("The run made it: its log now holds the twin's numbers, bit for bit.").wait_for()
     wait_until(lambda: student.env_steps() == steps + 1)
     assert update(student) == number + 1
 

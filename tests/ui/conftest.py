@@ -6,8 +6,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pages.ui.kernel import Kernel
 from pages.ui.lab import Lab
 from tests.ui.helpers import stopped
+
+
+@pytest.fixture(autouse=True)
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    """The Labs' compiled engine: not there before a test fetches it, whatever was warmed up in the background."""
+    own = Kernel()
+    monkeypatch.setattr("pages.ui.lab.KERNEL", own)
+    monkeypatch.setattr("pages.ui.frame.KERNEL", own)
+    return own
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from ddpg_core.config import FIELDS, PRESETS, SETTINGS
 from ddpg_core.recipe import Intervention
 from pages.ui.controls import log_options
+from pages.ui.kernel import Kernel
 from pages.ui.lab import MAX_RUNS, Lab
 from tests.helpers import IDLE, SMALL
 from tests.ui.helpers import on_stage, take_to
@@ -57,7 +58,7 @@ def another(name: str, current: Any) -> Any:
     if isinstance(current, bool):
         return not current
     if isinstance(current, str):
-        return next(choice for choice in setting.choices if choice != current)
+        return next(choice for choice in setting.choices if choice not in (current, "auto"))
     if setting.log:
         return next(value for value in log_options(name, current) if value != current)
     return current + (setting.step if current < setting.high else -setting.step) * (
@@ -79,9 +80,10 @@ def test_every_live_setting_has_a_widget_with_its_value_and_no_structural_one_ha
 
 
 @pytest.mark.parametrize("name", LIVE)
-def test_moving_a_knob_makes_an_intervention_of_just_that_setting(lab: Lab, name: str) -> None:
+def test_moving_a_knob_makes_an_intervention_of_just_that_setting(lab: Lab, kernel: Kernel, name: str) -> None:
     player = on_stage(lab, IDLE)
     player.run.advance(steps=5)
+    kernel.fetch()
     value = another(name, getattr(player.run.config, name))
     at = opened(knobs, lab)
     widgets(at)[f"set-{name}"].set_value(value).run()
@@ -177,9 +179,9 @@ def test_form_makes_a_run_with_the_structural_settings_and_trains_it(lab: Lab) -
     take_to(lab, player, 1)
 
 
-def test_form_asks_for_every_structural_setting_but_the_engine(lab: Lab) -> None:
+def test_form_asks_for_every_structural_setting(lab: Lab) -> None:
     found = widgets(opened(form, lab))
-    assert set(found) == {"new-start", *(f"new-{name}-fast" for name in STRUCTURAL if name != "engine")}
+    assert set(found) == {"new-start", *(f"new-{name}-fast" for name in STRUCTURAL)}
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -12,6 +12,7 @@ from ddpg_core.config import PRESETS
 from ddpg_core.recipe import Intervention, Recipe
 from ddpg_core.run import Run
 from pages.ui import lab as lab_module
+from pages.ui.kernel import Kernel
 from pages.ui.lab import MAX_RUNS, FairLock, Lab
 from pages.ui.player import Player
 from pages.ui.theme import RUN_COLOURS
@@ -221,6 +222,54 @@ def test_bad_value_becomes_a_notice_and_changes_nothing(lab: Lab, changes: dict[
     assert words in lab.take_notice()
     assert player.run.config == player.run.recipe.config
     assert player.run.recipe.interventions == ()
+
+
+# --- engines ----------------------------------------------------------------------------------------------------------
+
+
+def test_runs_use_torch_until_the_compiled_engine_is_there(lab: Lab, kernel: Kernel) -> None:
+    early = on_stage(lab, IDLE)
+    kernel.fetch()
+    late = on_stage(lab, IDLE)
+    assert [player.run.recipe.config.engine for player in (early, late)] == ["torch", "fused"]
+    lab.reset(early.id)
+    assert early.run.recipe.config.engine == "torch"
+
+
+def test_engine_is_a_knob_and_the_recipe_of_a_run_that_changed_it_reproduces_it(lab: Lab, kernel: Kernel) -> None:
+    player = on_stage(lab, SMALL, play=True)
+    kernel.fetch()
+    for engine in ("fused", "torch", "auto"):
+        take_to(lab, player, player.run.env_steps + 40)
+        lab.intervene(player.id, {"engine": engine})
+    take_to(lab, player, player.run.env_steps + 40)
+    lab.pause(player.id)
+    changes = [item.changes["engine"] for item in player.run.recipe.interventions]
+    assert changes == ["fused", "torch", "fused"]
+    assert_equal_logs(player.run, rerun(player.run))
+
+
+def test_compiled_engine_that_is_not_there_is_a_notice_and_nothing_is_compiled_for_it(lab: Lab, kernel: Kernel) -> None:
+    player = on_stage(lab, IDLE)
+    for act in (
+        lambda: lab.intervene(player.id, {"engine": "fused", "tau": 0.5}),
+        lambda: lab.add(Recipe(IDLE.changed({"engine": "fused"}))),
+        lambda: lab.add(Recipe(IDLE, 0, (Intervention(9, {"engine": "fused"}),))),
+        lambda: lab.branch(player.id, 0, {"engine": "fused"}),
+    ):
+        act()
+        assert "the fused engine is not there: it is still being compiled" in lab.take_notice()
+    assert (lab.players, player.run.recipe.interventions) == ([player], ())
+    kernel.state, kernel.reason = "missing", "no disk"
+    lab.intervene(player.id, {"engine": "fused"})
+    assert lab.take_notice() == "the fused engine is not there: no disk"
+
+
+def test_planned_auto_is_torch_as_well_until_the_compiled_engine_is_there(lab: Lab) -> None:
+    player = lab.add(Recipe(IDLE, 0, (Intervention(9, {"engine": "auto", "tau": 0.5}),)))
+    assert player is not None
+    (item,) = player.run.recipe.interventions
+    assert item.changes == {"engine": "torch", "tau": 0.5}
 
 
 # --- speed ------------------------------------------------------------------------------------------------------------

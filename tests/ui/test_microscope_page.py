@@ -14,6 +14,7 @@ from ddpg_core.config import PRESETS
 from ddpg_core.environment import pendulum_obs
 from ddpg_core.microscope import TargetStep, UpdateView, look
 from ddpg_core.substeps import SUBSTEPS
+from pages.ui.kernel import Kernel
 from pages.ui.lab import Lab
 from pages.ui.live import Figure
 from pages.ui.microscope import (
@@ -514,7 +515,21 @@ def test_making_the_update_shows_the_next_one_and_that_the_numbers_came_true(
     press(at, "update-make")
     assert (player.run.env_steps, player.run.updates) == (70, 1)
     assert "**Update 2** is next: env step 70, episode 1" in words(at)
-    assert "The run made it: its log now holds the numbers you saw, bit for bit." in words(at)
+    assert "The run made it: its log now holds the twin's numbers, bit for bit." in words(at)
+
+
+def test_page_says_whose_numbers_it_shows_of_a_run_on_the_compiled_engine(
+    visit: Callable[[], AppTest], lab: Lab, kernel: Kernel
+) -> None:
+    player = on_stage(lab, SMALL)
+    player.run.advance(steps=60)
+    at = visit()
+    assert "but for rounding" not in words(at)
+    kernel.fetch()
+    lab.intervene(player.id, {"engine": "fused"})
+    assert "PyTorch's numbers of it, equal to those of the compiled engine but for rounding" in words(at.run())
+    press(at, "update-make")
+    assert "The run made it: its log now holds the twin's numbers, bit for bit." in words(at)
 
 
 @pytest.mark.parametrize("name", NAMES)

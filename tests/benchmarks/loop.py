@@ -1,0 +1,121 @@
+"""Where the time of a training step goes: microseconds by part of `Run.step`, on one core.
+
+    .venv/bin/python -m tests.benchmarks.loop [--steps 2000] [--engine fused]
+
+A run and a twin of it, of the same recipe, step in turns: in the twin, each part is timed. Figures are medians over
+steps; the rest is what the untouched run's step takes beyond the parts.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # read when NumPy loads
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from ddpg_core import run as run_module
+from ddpg_core.bench import SIZES, Size
+from ddpg_core.config import Config
+from ddpg_core.recipe import Recipe
+from ddpg_core.run import Run
+from ddpg_core.timing import table
+
+TURN_STEPS = 20
+PARTS = ("act", "noise", "env step", "log the step", "draw the batch", "gather the batch", "update", "log the update")
+
+
+def clock_ns() -> float:
+    """What reading the clock twice seems to take."""
+    return statistics.median(-(time.perf_counter_ns() - time.perf_counter_ns()) for _ in range(1000))
+
+
+CLOCK_NS = clock_ns()
+
+
+def filled(engine: str, size: Size) -> Run:
+    """A run whose replay window is full, before its first update."""
+    config = Config(engine=engine, hidden=size.hidden, batch_size=size.batch, warmup_steps=1, updates_per_step=0)
+    run = Run(Recipe(config))
+    run.advance(steps=size.buffer)
+    run.intervene({"updates_per_step": 1})
+    return run
+
+
+@contextmanager
+def timed(run: Run, spent: dict[str, float]) -> Iterator[None]:
+    """Add to `spent` what each part takes, in µs, while `run` steps."""
+
+    def add(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def clocked(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter_ns()
+            result = call(*args, **kwargs)
+            spent[part] += (time.perf_counter_ns() - start - CLOCK_NS) / 1000
+            return result
+
+        return clocked
+
+    steps, updates = run.logs.steps, run.logs.updates
+    places = {
+        (run, "act"): "act",
+        (run_module, "next_noise"): "noise",
+        (run.env, "step"): "env step",
+        (steps, "append"): "log the step",
+        (run_module, "sample_rows"): "draw the batch",
+        (steps, "gather"): "gather the batch",
+        (run_module, "transitions"): "gather the batch",
+        (run._engine, "update"): "update",
+        (updates, "append"): "log the update",
+    }
+    patches = [
+        mock.patch.object(owner, name, add(part, getattr(owner, name))) for (owner, name), part in places.items()
+    ]
+    for patch in patches:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in patches:
+            patch.stop()
+
+
+def measured(engine: str, size: Size, steps: int) -> dict[str, float]:
+    """Median µs a step by part, with `rest` and `whole`."""
+    run = filled(engine, size)
+    twin = run.fork()
+    whole, parts = [], []
+    for _ in range(0, steps, TURN_STEPS):
+        for _ in range(TURN_STEPS):
+            start = time.perf_counter_ns()
+            run.step()
+            whole.append((time.perf_counter_ns() - start - CLOCK_NS) / 1000)
+        spent = dict.fromkeys(PARTS, 0.0)
+        with timed(twin, spent):
+            for _ in range(TURN_STEPS):
+                spent.update(dict.fromkeys(PARTS, 0.0))
+                twin.step()
+                parts.append(dict(spent))
+    medians = {part: statistics.median(each[part] for each in parts) for part in PARTS}
+    total = statistics.median(whole)
+    return medians | {"rest": total - sum(medians.values()), "whole": total}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--engine", choices=["fused", "torch"], default="fused")
+    parsed = parser.parse_args()
+    results = [measured(parsed.engine, size, parsed.steps) for size in SIZES]
+    rows = [[part, *(f"{result[part]:.1f}" for result in results)] for part in (*PARTS, "rest", "whole")]
+    print(table(["µs a step", *(size.name for size in SIZES)], rows))
+
+
+if __name__ == "__main__":
+    main()

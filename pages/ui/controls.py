@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
+from streamlit.elements.lib.mutable_expander_container import ExpanderContainer
 
 from ddpg_core.config import FIELDS, PRESETS, SETTINGS, Config, Setting, format_value, parse_value
 from ddpg_core.recipe import Recipe
@@ -19,12 +19,14 @@ OPEN_GROUPS: Final = ("Learning",)
 
 
 def live_controls(lab: Lab, player: Player) -> None:
-    """A widget a live setting, grouped; each shows the value in force and makes an intervention when moved."""
+    """A widget a live setting of each open group; it shows the value in force and makes an intervention when moved."""
     past_note(lab)
     live = [name for name, setting in SETTINGS.items() if setting.live]
     for group in dict.fromkeys(SETTINGS[name].group for name in live):
-        with _group(group):
-            settings(lab, player, [name for name in live if SETTINGS[name].group == group])
+        place = _group(group)
+        if place.open:
+            with place:
+                settings(lab, player, [name for name in live if SETTINGS[name].group == group])
 
 
 def past_note(lab: Lab) -> None:
@@ -39,7 +41,7 @@ def settings(lab: Lab, player: Player, names: Iterable[str]) -> None:
         _live_widget(lab, player, name)
 
 
-def _group(name: str) -> DeltaGenerator:
+def _group(name: str) -> ExpanderContainer:
     """An expander that stays as the user left it when another page was opened."""
     key, kept = f"group-{name}", f"group-{name}-open"
 

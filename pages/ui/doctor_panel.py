@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import streamlit as st
@@ -13,10 +14,11 @@ from ddpg_core.oracle import GAMMA, POINTS
 from pages.ui.jobs import oracle_of
 from pages.ui.lab import Lab
 from pages.ui.player import Player
-from pages.ui.session import refresh_s
+from pages.ui.session import refresh_s, shared_s
 
 PANEL_HEIGHT_PX: Final = 158
 EVERY_S: Final = 4.0
+_FOUND: Final = "doctor-found"
 _SIGNS: Final = {
     "bad": ("red", "error", "Broken"),
     "warning": ("orange", "warning", "Look here"),
@@ -35,14 +37,24 @@ def doctor_panel(lab: Lab, player: Player) -> None:
     others: list[Finding] = []
     with st.container(height=PANEL_HEIGHT_PX, key="doctor"):
         if _oracle_at_hand(player):
-            with lab.reading():
-                first, *others = diagnose(player.run, lab.moment(player))
+            first, *others = _findings(lab, player)
             _finding(lab, player, first)
         else:
             st.caption("The doctor is working out how good this pendulum's episodes could have been …")
     with st.expander(f"Further findings: {len(others) or 'none'}", key="doctor-others"):
         for finding in others:
             _finding(lab, player, finding)
+
+
+def _findings(lab: Lab, player: Player) -> list[Finding]:
+    """The findings, worst first; while the run trains they are a few seconds old, however often the page is drawn."""
+    whose, found, due = st.session_state.get(_FOUND, (None, [], 0.0))
+    if refresh_s(lab) is None or whose != player.run.serial or time.monotonic() >= due:
+        with lab.reading():
+            found = diagnose(player.run, lab.moment(player))
+        due = time.monotonic() + 0.9 * shared_s(EVERY_S)
+        st.session_state[_FOUND] = player.run.serial, found, due
+    return found
 
 
 def _oracle_at_hand(player: Player) -> bool:
@@ -64,4 +76,5 @@ def _finding(lab: Lab, player: Player, finding: Finding) -> None:
     label = f"{SETTINGS[name].label} → {format_value(value)}"
     if act.button(label, key=f"doctor-{finding.kind}", help="Change it now, as moving its knob would"):
         lab.intervene(player.id, {name: value})
+        del st.session_state[_FOUND]
         st.rerun()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import threading
 
 import streamlit as st
@@ -19,8 +20,7 @@ from pages.ui.registry import Registry, ServerFullError
 HERO_S = 0.2
 """Seconds between refreshes of what a page is about; the rest of it refreshes more slowly."""
 LABS_AT_FULL_RATE = 3
-SLOWEST_S = 4.0
-"""Well under a Lab's lease, which refreshes renew."""
+SLOWEST = 4
 FIRST_PAINT_S = 0.7
 """Warming up waits this long, so that it does not hold up the first page."""
 CLOSING_S = 4.0
@@ -50,19 +50,16 @@ def registry() -> Registry:
 
 
 def refresh_s(lab: Lab, alone_s: float = 0.5) -> float | None:
-    """Seconds between refreshes: `alone_s` with few Labs training, with many more, up to `SLOWEST_S`.
-
-    All sessions share one interpreter: what they redraw must leave it time to train and to answer a slider at once.
-    None when nothing moves: this Lab rests, or its cursor stands in the past.
-    """
-    if not lab.playing or lab.cursor is not None:
-        return None
-    return shared_s(alone_s)
+    """Seconds between refreshes of live charts; None when nothing moves: this Lab rests, or shows the past."""
+    return shared_s(alone_s) if lab.playing and lab.cursor is None else None
 
 
 def shared_s(alone_s: float) -> float:
-    """`alone_s` stretched by how many Labs train."""
-    return max(alone_s, min(alone_s * registry().playing() / LABS_AT_FULL_RATE, SLOWEST_S))
+    """`alone_s` with few Labs training, up to `SLOWEST` times that with many.
+
+    All sessions share one interpreter: what they redraw must leave it time to train and to answer a slider at once.
+    """
+    return alone_s * min(max(registry().playing() / LABS_AT_FULL_RATE, 1), SLOWEST)
 
 
 @st.cache_resource(show_spinner=False)
@@ -72,7 +69,14 @@ def warm_up() -> None:
 
     def work() -> None:
         # The engine comes first: if it is on disk, runs can start with it at once.
-        for step in (lambda: closed.wait(FIRST_PAINT_S), assets.plotly, KERNEL.ready, _first_update, assets.sheet):
+        for step in (
+            lambda: closed.wait(FIRST_PAINT_S),
+            assets.plotly,
+            KERNEL.ready,
+            _first_update,
+            assets.sheet,
+            gc.freeze,
+        ):
             if not closed.is_set():
                 step()
 

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from ddpg_core.config import FIELDS, PRESETS, SETTINGS
 from ddpg_core.recipe import Intervention
-from pages.ui.controls import log_options
+from pages.ui.controls import OPEN_GROUPS, log_options
 from pages.ui.kernel import Kernel
 from pages.ui.lab import MAX_RUNS, Lab
 from tests.helpers import IDLE, SMALL
@@ -41,6 +41,8 @@ def form() -> None:
 def opened(page: Any, lab: Lab) -> AppTest:
     at = AppTest.from_function(page, default_timeout=30)
     at.session_state["lab"] = lab
+    for group in {setting.group for setting in SETTINGS.values()}:
+        at.session_state[f"group-{group}-open"] = True
     at.run()
     assert not at.exception
     return at
@@ -67,6 +69,14 @@ def another(name: str, current: Any) -> Any:
 
 
 # --- live settings ----------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_group_costs_no_widgets(lab: Lab) -> None:
+    on_stage(lab, PRESETS["fast"])
+    at = AppTest.from_function(knobs, default_timeout=30)
+    at.session_state["lab"] = lab
+    found = {name.removeprefix("set-") for name in widgets(at.run())}
+    assert found == {name for name in LIVE if SETTINGS[name].group in OPEN_GROUPS}
 
 
 def test_every_live_setting_has_a_widget_with_its_value_and_no_structural_one_has(lab: Lab) -> None:

@@ -4,8 +4,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ddpg_core.config import PRESETS
+from ddpg_core.doctor import diagnose
 from ddpg_core.environment import Physics
 from ddpg_core.oracle import GAMMA, POINTS
+from pages.ui import doctor_panel
 from pages.ui.jobs import oracle_of
 from pages.ui.lab import Lab
 from tests.helpers import CAR, SMALL, started, trained
@@ -43,6 +45,27 @@ def test_the_past_is_judged_as_it_was_and_offers_no_knob(lab: Lab) -> None:
     assert not [button for button in at.button if str(button.key).startswith("doctor-")]
     lab.cursor = 0
     assert "1,200" not in words(at.run())
+
+
+def test_a_training_runs_findings_are_kept_for_a_while_and_a_resting_ones_are_not(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = on_stage(lab, PRESETS["no_replay"].changed({"hidden": (8,)}))
+    player.run.advance(episodes=2)
+    at = opened(lab, "train")
+    looks: list[int] = []
+    monkeypatch.setattr(doctor_panel, "diagnose", lambda run, moment: looks.append(moment.env_steps) or found)
+    found = diagnose(player.run, player.run.at())
+    at.run()
+    assert looks == [400]
+    monkeypatch.setattr(Lab, "playing", True)
+    at.run()
+    at.run()
+    assert len(looks) == 1
+    monkeypatch.setattr(doctor_panel, "EVERY_S", 0.0)
+    at.session_state["doctor-found"] = (player.run.serial, found, 0.0)
+    at.run()
+    assert len(looks) == 2
 
 
 @pytest.mark.parametrize("case", ["fresh", "diverged", "car"])

@@ -14,7 +14,7 @@ test: .venv/dev.stamp
 	$(BIN)/python -m pytest
 
 bench: .venv/dev.stamp
-	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python -m tests.benchmarks.bench
 
 clean:
 	rm -rf .venv static .mypy_cache .ruff_cache .pytest_cache .hypothesis

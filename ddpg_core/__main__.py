@@ -1,4 +1,4 @@
-"""The command line: `python -m ddpg_core presets | train | evaluate`. The same core as the dashboard, no browser."""
+"""The command line: `python -m ddpg_core presets | train | evaluate | compare | bench`. The same core, no browser."""
 
 from __future__ import annotations
 
@@ -72,6 +72,23 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=_whole(0), default=0, help="seed of the start states (default: 0)")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(command=_evaluate)
+
+    compare = commands.add_parser("compare", help="train conditions × seeds on all cores or on a cluster")
+    compare.add_argument("conditions", metavar="CONDITIONS", help="a JSON file, or the name of a ready-made set")
+    compare.add_argument("--seeds", type=_whole(1), help="runs of each condition (default: 8, or the set's own)")
+    compare.add_argument("--first-seed", type=_whole(0), default=0, help="seed of the first of them (default: 0)")
+    compare.add_argument("--episodes", type=_whole(1), help="episodes of each run (default: 60, or the set's own)")
+    where = compare.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=_whole(1), help="runs at a time (default: as many as there are cores)")
+    where.add_argument("--cluster", metavar="ADDRESS", help="scheduler of a Dask cluster, like tcp://scheduler:8786")
+    compare.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to, or to go on in")
+    compare.set_defaults(command=_compare)
+
+    bench = commands.add_parser("bench", help="measure how fast training is on this machine")
+    bench.add_argument("--rounds", type=_whole(2), default=25, help="how often all is timed, in turns (default: 25)")
+    bench.add_argument("--size", nargs="+", metavar="UNITS/BATCH", help="networks to time instead, like 64-64/128")
+    bench.add_argument("--json", action="store_true", help="print one JSON object")
+    bench.set_defaults(command=_bench)
     return parser
 
 
@@ -266,6 +283,26 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     print(f"return {summary['return_mean']:.1f} ± {summary['return_std']:.1f}")
     if result.regrets is not None:
         print(f"regret {summary['regret_mean']:.1f} to a near-optimal policy from the same starts")
+    return 0
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from ddpg_core.compare_command import compare
+
+    with _interruptible() as interrupted:
+        return compare(parsed, interrupted)
+
+
+def _bench(parsed: argparse.Namespace) -> int:
+    try:
+        from ddpg_core.bench import GROWTH, SIZES, measure, report, size_of
+
+        sizes = [size_of(text) for text in parsed.size] if parsed.size else SIZES
+        results = measure(parsed.rounds, sizes, {} if parsed.size else GROWTH)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    print(json.dumps(results) if parsed.json else report(results))
     return 0
 
 

@@ -1,14 +1,22 @@
-"""What is measured of a run: moving averages, the interquartile mean, deterministic evaluation on fixed starts."""
+"""What is measured of runs: averages, intervals over seeds, forgetting, deterministic evaluation on fixed starts.
+
+Dimension letters: N scores of one run each, R resamples; … any shape.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array, Environment, start_states
+
+_NUMBERS_AT_ONCE: Final = 1 << 20
+"""Numbers that resamples in memory together may have: those of the samples multiplied, as for all pairs of scores."""
 
 
 def moving_average(values: Array, window: int) -> Array:
@@ -28,12 +36,80 @@ def iqm(values: Array) -> float:
     Raises:
         ValueError: There are none.
     """
-    if not len(values):
+    return float(iqms(np.asarray(values, dtype=float)))
+
+
+def iqms(values: Array) -> Array:
+    """Interquartile means [...] of scores [..., N], N ≥ 1, each as `iqm`.
+
+    Raises:
+        ValueError: There are none.
+    """
+    n = values.shape[-1]
+    if not n:
         raise ValueError("values must hold at least one score, got none")
-    ordered = np.sort(np.asarray(values, dtype=float))
-    n = len(ordered)
     covered = np.clip(np.minimum(np.arange(1, n + 1), 0.75 * n) - np.maximum(np.arange(n), 0.25 * n), 0, 1)
-    return float((ordered * covered).sum() / (0.5 * n))
+    return np.asarray((np.sort(values, axis=-1) * covered).sum(-1) / (0.5 * n))
+
+
+def medians(values: Array) -> Array:
+    """Medians [...] of scores [..., N], N ≥ 1."""
+    return np.asarray(np.median(values, axis=-1))
+
+
+def bootstrap_interval(
+    statistic: Callable[..., Array], *samples: Array, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[Array, Array]:
+    """Percentile bootstrap interval of a statistic over runs, stratified (Agarwal et al. 2021, section 4.1).
+
+    Runs are drawn with replacement within each sample, never across samples. A whole run is drawn at a time: all
+    entries of its column along the last axis.
+
+    Args:
+        statistic: Arrays [..., Nᵢ], one for each of `samples`, to [...].
+        samples: Scores [..., Nᵢ] of Nᵢ ≥ 1 runs under one condition (or on one task) each.
+        level: Share of resamples that the interval covers.
+        resamples: How many.
+        seed: Of the resampling, so that equal scores give equal intervals.
+
+    Returns:
+        (low, high) [...].
+    """
+    rng = np.random.default_rng(seed)
+    parts = []
+    at_once = max(1, _NUMBERS_AT_ONCE // math.prod(sample.size for sample in samples))
+    for first in range(0, resamples, at_once):
+        count = min(at_once, resamples - first)
+        drawn = [sample[..., rng.integers(sample.shape[-1], size=(count, sample.shape[-1]))] for sample in samples]
+        parts.append(statistic(*drawn))  # [..., R]
+    tail = (1 - level) / 2
+    low, high = np.quantile(np.concatenate(parts, axis=-1), [tail, 1 - tail], axis=-1)
+    return low, high
+
+
+def probability_of_improvement(scores: Array, baseline: Array) -> Array:
+    """How often a score [..., N] beats one of `baseline` [..., M], a draw counting half (Agarwal et al. 2021, 4.3)."""
+    pairs = scores[..., :, None] - baseline[..., None, :]
+    return np.asarray((np.sign(pairs).mean((-2, -1)) + 1) / 2)
+
+
+def difference_of_iqms(scores: Array, baseline: Array) -> Array:
+    """How much higher [...] the interquartile mean of scores [..., N] is than that of `baseline` [..., M]."""
+    return iqms(scores) - iqms(baseline)
+
+
+def forgetting_index(before: Array, after: Array, random: Array | float) -> Array:
+    """F = (R_before − R_after) / (R_before − R_random): 0 nothing forgotten, 1 back at random, below 0 improved.
+
+    Args:
+        before, after: Mean returns of runs on the same starts [...], before and after what may make them forget.
+        random: Of random actions from those starts.
+
+    Returns:
+        [...]; NaN where a run was no better than random before: it had nothing to forget.
+    """
+    learned = np.asarray(before - random, dtype=float)
+    return np.divide(before - after, learned, out=np.full(learned.shape, np.nan), where=learned > 0)
 
 
 def time_to_reach(returns: Array, threshold: float, window: int = 10) -> int | None:

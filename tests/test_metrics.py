@@ -3,12 +3,26 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array, start_states
-from ddpg_core.metrics import Evaluation, evaluate, evaluate_policy, iqm, moving_average, time_to_reach
+from ddpg_core.metrics import (
+    Evaluation,
+    bootstrap_interval,
+    difference_of_iqms,
+    evaluate,
+    evaluate_policy,
+    forgetting_index,
+    iqm,
+    iqms,
+    medians,
+    moving_average,
+    probability_of_improvement,
+    time_to_reach,
+)
 from tests.helpers import CAR
 
 returns = st.lists(st.floats(-2000, 0), min_size=1, max_size=40)
@@ -42,6 +56,99 @@ def test_interquartile_mean_is_the_plain_mean_of_the_middle_when_each_score_is_g
 def test_interquartile_mean_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^values must hold at least one score, got none$"):
         iqm(np.array([]))
+
+
+@given(st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_interquartile_means_of_many_are_those_of_each_and_scipys_trimmed_ones(quarter: int, seed: int) -> None:
+    scores = np.random.default_rng(seed).normal(size=(3, 2, 4 * quarter))
+    expected = scipy.stats.trim_mean(scores, 0.25, axis=-1)
+    np.testing.assert_allclose(iqms(scores), expected, atol=1e-12)
+    assert iqms(scores)[1, 0] == pytest.approx(iqm(scores[1, 0]))
+
+
+def mean(*samples: Array) -> Array:
+    return np.asarray(samples[0].mean(-1))
+
+
+def test_bootstrap_interval_of_two_scores_is_the_one_that_all_four_resamples_give() -> None:
+    """Their means are 0, ½, ½ and 1, a quarter each."""
+    for level, expected in ((0.95, (0, 1)), (0.4, (0.5, 0.5))):
+        low, high = bootstrap_interval(mean, np.array([0.0, 1.0]), level=level)
+        assert (float(low), float(high)) == expected
+
+
+@pytest.mark.parametrize("statistic", [mean, iqms, medians])
+def test_bootstrap_interval_agrees_with_scipys(statistic: object) -> None:
+    assert callable(statistic)
+    scores = np.random.default_rng(3).exponential(200, 12)
+    ours = bootstrap_interval(statistic, scores, level=0.9, resamples=20_000)
+    theirs = scipy.stats.bootstrap(
+        (scores,),
+        lambda drawn, axis: statistic(np.moveaxis(drawn, axis, -1)),
+        confidence_level=0.9,
+        n_resamples=20_000,
+        method="percentile",
+        rng=np.random.default_rng(4),
+    ).confidence_interval
+    np.testing.assert_allclose(ours, theirs, atol=8)  # of a width near 200
+
+
+def test_bootstrap_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    scores = np.random.default_rng(5).normal(7, 3, size=(2000, 30))
+    low, high = bootstrap_interval(mean, scores, level=0.8, resamples=500)
+    assert 0.75 < np.mean((low < 7) & (high > 7)) < 0.81  # percentile intervals are a little short
+
+
+def test_bootstrap_draws_whole_runs_within_each_sample_and_never_across_samples(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ddpg_core.metrics._NUMBERS_AT_ONCE", 100 * 12 * 2)
+    one = np.arange(6.0).reshape(1, 6) * np.array([[1], [-1]])  # [2 entries, 6 runs]
+    other = np.array([100.0, 200.0])
+    seen = []
+
+    def statistic(first: Array, second: Array) -> Array:
+        np.testing.assert_array_equal(first[0], -first[1])
+        assert set(np.unique(first[0])) <= set(range(6))
+        assert set(np.unique(second)) <= {100.0, 200.0}
+        assert (first.shape[-1], second.shape[-1]) == (6, 2)
+        seen.append((first[0], second))
+        return np.asarray(first.mean(-1) + second.mean(-1))
+
+    low, high = bootstrap_interval(statistic, one, other, resamples=250)
+    assert low.shape == high.shape == (2,)
+    assert [len(drawn) for drawn, _ in seen] == [100, 100, 50]
+    ones, others = (np.concatenate(part).mean(-1) for part in zip(*seen, strict=True))
+    assert abs(np.corrcoef(ones, others)[0, 1]) < 0.2  # each sample is drawn for itself
+
+
+def test_bootstrap_is_repeatable_and_depends_on_its_seed_alone() -> None:
+    scores = np.random.default_rng(0).normal(size=9)
+    first, again, other = (bootstrap_interval(iqms, scores, resamples=50, seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_probability_of_improvement_counts_pairs_and_half_of_the_draws() -> None:
+    assert float(probability_of_improvement(np.array([1.0, 2.0]), np.array([0.0, 2.0]))) == (1 + 0 + 1 + 0.5) / 4
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=9), st.lists(st.integers(0, 5), min_size=1, max_size=9))
+def test_probability_of_improvement_is_mann_whitneys_u_over_all_pairs(one: list[int], other: list[int]) -> None:
+    expected = scipy.stats.mannwhitneyu(one, other).statistic / (len(one) * len(other))
+    ours = probability_of_improvement(np.array([one, one]), np.array([other, other]))
+    np.testing.assert_allclose(ours, [expected, expected])
+
+
+def test_difference_of_interquartile_means_is_positive_where_the_first_is_higher() -> None:
+    assert float(difference_of_iqms(np.array([100, 2, 4, -100]), np.array([1.0, 3.0]))) == 3 - 2
+
+
+def test_forgetting_is_measured_from_what_was_learned_down_to_random_actions() -> None:
+    before = np.array([-150.0, -150, -150, -150, -1300, -1230])
+    after = np.array([-150.0, -690, -1230, -42, -1400, -1230])
+    np.testing.assert_allclose(forgetting_index(before, after, -1230.0), [0, 0.5, 1, -0.1, np.nan, np.nan])
+    np.testing.assert_allclose(forgetting_index(before[:2], after[:2], np.array([-1230.0, -1050])), [0, 0.6])
 
 
 @given(returns, st.integers(1, 50))

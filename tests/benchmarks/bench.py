@@ -1,10 +1,11 @@
-"""Speed of the torch engine against Stable-Baselines3's DDPG: env step and one update, same sizes, one core.
+"""Speed of training against everybody: env step and one update, the same sizes, one core, each in its own environment.
 
-    .venv/bin/python tests/benchmarks/bench.py [--rounds 25] [--steps 100] [--json]     (or: make bench)
+    .venv/bin/python -m tests.benchmarks.bench [--rounds 25] [--seconds 0.2] [--json]     (or: make bench)
 
-Two long-lived processes a case, ours and SB3's, share one core and take turns slice by slice, the order swapped each
-round, so that what else the machine does hits both alike. Compared is CPU time; the ratio is the median over rounds,
-its spread the quartiles. Exit code 1 if a ratio is below its target. The first call installs SB3 into .venv/bench-sb3.
+Long-lived processes share one core and take turns slice by slice, the order turned round after round, so that what else
+the machine does hits all alike. Compared is CPU time; a ratio is the median over rounds, its spread the quartiles.
+Exit code 1 if one is below its target. The first call installs the others into .venv/peers/; who cannot be installed
+or started is left out, and said to be.
 """
 
 from __future__ import annotations
@@ -12,62 +13,101 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-REQUIREMENTS = HERE / "requirements-sb3.txt"
-SB3_VENV = ROOT / ".venv" / "bench-sb3"
+import numpy as np
+
+from ddpg_core.timing import Progress, number, quartiles, table
+
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = Path(__file__).parent / "peers"
+ENVIRONMENTS = ROOT / ".venv" / "peers"
+OURS = ("ours:fused", "ours:torch")
+EVERYBODY = (*OURS, "sbx", "sb3", "plain", "notebook")
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "JAX_PLATFORMS": "cpu",
+    "CUDA_VISIBLE_DEVICES": "",
+}
+FIRST_SLICE = 25
+"""Steps from which it is told how many make a slice."""
 
 
 class Case(NamedTuple):
-    """Sizes of a race and how many times as fast as SB3 we must be; no target, no race: ours alone."""
+    """Sizes of a race, who runs in it, and how many times as fast as a peer our faster engine must be."""
 
-    name: str
     hidden: str
     batch: int
-    target: float | None
+    sides: tuple[str, ...]
+    targets: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """As in `8-8-8, batch 1024`."""
+        return f"{self.hidden}, batch {self.batch}"
 
 
 CASES = (
-    Case("8-8-8, batch 1024", "8-8-8", 1024, 1.5),
-    Case("256-256, batch 256", "256-256", 256, 1.3),
-    Case("preset fast: 64-64, batch 128", "64-64", 128, None),
+    Case("8-8-8", 1024, EVERYBODY, {"sb3": 20, "sbx": 6}),
+    Case("64-64", 128, EVERYBODY[:-1], {"sb3": 12, "sbx": 4}),
+    Case("256-256", 256, EVERYBODY[:-1], {"sb3": 1.8, "sbx": 1.1}),
 )
+"""The notebook runs at its own sizes."""
 
 
 class Worker:
-    """A worker.py process that runs slices on request."""
+    """A worker.py process that runs slices on request; leaving its context ends it.
+
+    Its methods raise RuntimeError, with the last line that the process said, if it ends instead of answering.
+    """
 
     def __init__(self, python: Path, side: str, case: Case) -> None:
+        self._said = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed in __exit__)
         self._process = subprocess.Popen(
-            [python, HERE / "worker.py", side, case.hidden, str(case.batch)],
+            [python, "-m", "tests.benchmarks.worker", side, case.hidden, str(case.batch)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._said,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            cwd=ROOT,
+            env=os.environ | ONE_THREAD,
+            start_new_session=True,  # Ctrl-C is for this process, which then ends its workers
         )
-        self._answer()
+
+    def title(self) -> str:
+        """Who runs in it, once it is ready."""
+        return str(self._answer()["title"])
 
     def run(self, steps: int) -> dict[str, float]:
         """What `steps` steps took: cpu_s, wall_s, updates, peak_rss_mb."""
         assert self._process.stdin
         print(steps, file=self._process.stdin, flush=True)
-        took: dict[str, float] = json.loads(self._answer())
+        took: dict[str, float] = self._answer()
         if took["updates"] != steps:
             raise RuntimeError(f"a slice must make one update a step, got {took['updates']} in {steps} steps")
         return took
 
-    def _answer(self) -> str:
+    def _answer(self) -> dict[str, Any]:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"worker ended with exit code {self._process.wait()}; its error stands above")
-        return line
+            code = self._process.wait()
+            self._said.seek(0)
+            *_, last = ["nothing said", *self._said.read().strip().splitlines()]
+            raise RuntimeError(f"its worker ended with exit code {code}: {last}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def __enter__(self) -> Self:
         return self
@@ -75,18 +115,39 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
+        self._said.close()
 
 
-def sb3_python() -> Path:
-    """The interpreter of SB3's own environment, made or renewed first if need be."""
-    python, stamp = SB3_VENV / "bin" / "python", SB3_VENV / REQUIREMENTS.name
-    wanted = REQUIREMENTS.read_text()
+def environment(side: str) -> Path:
+    """The interpreter of a side's own environment, made or renewed first if need be; ours is this one.
+
+    Raises:
+        RuntimeError: It cannot be installed; pip's own words are on stderr.
+    """
+    if side in OURS:
+        return Path(sys.executable)
+    folder, requirements = ENVIRONMENTS / side, REQUIREMENTS / f"{side}.txt"
+    python, stamp, wanted = folder / "bin" / "python", folder / requirements.name, requirements.read_text()
     if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"installing Stable-Baselines3 into {SB3_VENV.relative_to(ROOT)} …", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", SB3_VENV], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-qq", "-r", REQUIREMENTS], check=True)
+        print(f"installing {side} into {folder.relative_to(ROOT)} …", file=sys.stderr)
+        try:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+            subprocess.run([python, "-m", "pip", "install", "-qq", "-r", requirements], check=True)
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(f"its environment could not be installed (exit code {error.returncode})") from None
         stamp.write_text(wanted)
     return python
+
+
+def environments(sides: Iterable[str]) -> dict[str, Path]:
+    """The interpreters of all sides that can be had; the others are named on stderr."""
+    found = {}
+    for side in sides:
+        try:
+            found[side] = environment(side)
+        except RuntimeError as error:
+            print(f"{side} is left out: {error}", file=sys.stderr)
+    return found
 
 
 def pin_to_one_core() -> None:
@@ -95,78 +156,121 @@ def pin_to_one_core() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def race(case: Case, rounds: int, steps: int) -> dict[str, Any]:
-    """Both sides in turns: steps per CPU second and peak memory of each, and ratio with quartiles."""
-    with Worker(Path(sys.executable), "ours", case) as ours, Worker(sb3_python(), "sb3", case) as sb3:
-        mine, theirs = [], []
-        for number in range(rounds):
-            turns = [(ours, mine), (sb3, theirs)]
-            for worker, slices in turns if number % 2 else reversed(turns):
-                slices.append(worker.run(steps))
-    ratios = [b["cpu_s"] / a["cpu_s"] for a, b in zip(mine, theirs, strict=True)]
-    low, median, high = statistics.quantiles(ratios, n=4)
-    return {
-        "ours": summary(mine, steps),
-        "sb3": summary(theirs, steps),
-        "ratio": median,
-        "ratio_quartiles": [low, high],
-        "passed": median >= (case.target or 0),
+def race(case: Case, pythons: Mapping[str, Path], rounds: int, seconds: float, tell: Progress) -> dict[str, Any]:
+    """All sides in turns, each in slices of about `seconds` of CPU time."""
+    with ExitStack() as stack:
+        workers, titles = {}, {}
+        for side in case.sides:
+            if side not in pythons:
+                continue
+            tell.say(f"{case.name}: starting {side}")
+            worker = stack.enter_context(Worker(pythons[side], side, case))
+            try:
+                titles[side], workers[side] = worker.title(), worker
+            except RuntimeError as error:
+                if side in OURS:
+                    raise
+                print(f"{side} is left out at {case.name}: {error}", file=sys.stderr)
+        steps = {
+            side: max(1, round(seconds * FIRST_SLICE / worker.run(FIRST_SLICE)["cpu_s"]))
+            for side, worker in workers.items()
+        }
+        took: dict[str, list[dict[str, float]]] = {side: [] for side in workers}
+        for turn in range(rounds):
+            for side in list(workers)[:: 1 if turn % 2 else -1]:
+                took[side].append(workers[side].run(steps[side]))
+            tell(case.name)
+    return judged(case, titles, steps, took)
+
+
+def judged(
+    case: Case, titles: Mapping[str, str], steps: Mapping[str, int], took: Mapping[str, Sequence[Mapping[str, float]]]
+) -> dict[str, Any]:
+    """What the slices of all sides say, as JSON-ready data.
+
+    Args:
+        case: What was run.
+        titles: Of the sides that ran.
+        steps: In a slice of each side.
+        took: Each side's slices, round by round, as `Worker.run` answers.
+
+    Returns:
+        The case; `fastest`, our faster engine; `sides`: rates, memory, and `ratio`, how many times as long as
+        `fastest` each takes for a step; `targets`.
+    """
+    cost = {side: np.array([part["cpu_s"] for part in slices]) / steps[side] for side, slices in took.items()}
+    fastest = min((side for side in OURS if side in cost), key=lambda side: float(np.median(cost[side])))
+    sides = {
+        side: {
+            "title": titles[side],
+            "steps_per_cpu_s": quartiles(1 / cost[side]),
+            "steps_per_wall_s": quartiles(steps[side] / part["wall_s"] for part in slices),
+            "peak_rss_mb": slices[-1]["peak_rss_mb"],
+            "ratio": quartiles(cost[side] / cost[fastest]),
+        }
+        for side, slices in took.items()
     }
-
-
-def alone(case: Case, rounds: int, steps: int) -> dict[str, Any]:
-    """Ours without an opponent."""
-    with Worker(Path(sys.executable), "ours", case) as ours:
-        return {"ours": summary([ours.run(steps) for _ in range(rounds)], steps)}
-
-
-def summary(slices: list[dict[str, float]], steps: int) -> dict[str, float]:
-    """Median rates of a side's slices, and its peak memory."""
-    return {
-        "steps_per_cpu_s": steps / statistics.median(took["cpu_s"] for took in slices),
-        "steps_per_wall_s": steps / statistics.median(took["wall_s"] for took in slices),
-        "peak_rss_mb": slices[-1]["peak_rss_mb"],
+    targets = {
+        side: {
+            "target": target,
+            "ratio": sides[side]["ratio"]["median"],
+            "met": sides[side]["ratio"]["median"] >= target,
+        }
+        for side, target in case.targets.items()
+        if side in sides
     }
+    return {"case": case.name, "fastest": fastest, "sides": sides, "targets": targets}
 
 
-def table(results: list[dict[str, Any]]) -> str:
-    """The results as a Markdown table."""
-    lines = [
-        "| case | ours, steps/CPU-s | SB3, steps/CPU-s | ratio (quartiles) | target | ours, peak MB | SB3, peak MB |",
-        "|---|---|---|---|---|---|---|",
+def report(results: Sequence[Mapping[str, Any]]) -> str:
+    """The results as a Markdown table, a row a side, and a line a case on its targets."""
+    titles = {side: told["title"] for result in results for side, told in result["sides"].items()}
+    rows = [[titles[side], *(_cell(result, side) for result in results), _memory(results, side)] for side in titles]
+    header = ["steps per CPU second", *(result["case"] for result in results), "peak MB"]
+    return "\n\n".join([table(header, rows), "\n".join(_verdict(result) for result in results)])
+
+
+def _cell(result: Mapping[str, Any], side: str) -> str:
+    if side not in result["sides"]:
+        return "–"
+    told = result["sides"][side]
+    rate, ratio = number(told["steps_per_cpu_s"]["median"]), told["ratio"]
+    if side == result["fastest"]:
+        return f"**{rate}**"
+    return f"{rate} · {ratio['median']:.3g}× ({ratio['low']:.3g}–{ratio['high']:.3g})"
+
+
+def _memory(results: Sequence[Mapping[str, Any]], side: str) -> str:
+    return number(max(result["sides"][side]["peak_rss_mb"] for result in results if side in result["sides"]))
+
+
+def _verdict(result: Mapping[str, Any]) -> str:
+    verdicts = [
+        f"{told['ratio']:.2f} times {side} (target {told['target']:g}: {'met' if told['met'] else 'MISSED'})"
+        for side, told in result["targets"].items()
     ]
-    for result in results:
-        ours, sb3 = result["ours"], result.get("sb3")
-        cells = [result["case"], f"{ours['steps_per_cpu_s']:.0f}", "–", "–", "–", f"{ours['peak_rss_mb']:.0f}", "–"]
-        if sb3:
-            low, high = result["ratio_quartiles"]
-            cells[2], cells[6] = f"{sb3['steps_per_cpu_s']:.0f}", f"{sb3['peak_rss_mb']:.0f}"
-            cells[3] = f"**{result['ratio']:.2f}** ({low:.2f}–{high:.2f})"
-            cells[4] = f"{result['target']:g} {'met' if result['passed'] else 'MISSED'}"
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return f"{result['case']}: {', '.join(verdicts) or 'nobody to compare with'}"
 
 
 def main() -> int:
-    """Run all cases; 0 if every target is met, 1 if not."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Run all cases; 0 if every target is met, 1 if not, 130 if interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=25, help="slices of each side, at least 2 (default: 25)")
-    parser.add_argument("--steps", type=int, default=100, help="env steps in a slice (default: 100)")
+    parser.add_argument("--seconds", type=float, default=0.2, help="CPU time of a slice (default: 0.2)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parsed = parser.parse_args()
-    if parsed.rounds < 2 or parsed.steps < 1:
-        parser.error("--rounds must be at least 2 and --steps at least 1")
-    pin_to_one_core()
-    results = []
-    for case in CASES:
-        took = (race if case.target else alone)(case, parsed.rounds, parsed.steps)
-        results.append({"case": case.name, "target": case.target, **took})
-    passed = all(result.get("passed", True) for result in results)
-    if parsed.json:
-        print(json.dumps({"rounds": parsed.rounds, "steps": parsed.steps, "results": results, "passed": passed}))
-    else:
-        print(table(results))
-    return 0 if passed else 1
+    if parsed.rounds < 2 or not 0 < parsed.seconds < 60:
+        parser.error("--rounds must be at least 2 and --seconds in (0, 60)")
+    try:
+        pythons = environments(EVERYBODY)
+        pin_to_one_core()
+        with Progress(parsed.rounds * len(CASES)) as tell:
+            results = [race(case, pythons, parsed.rounds, parsed.seconds, tell) for case in CASES]
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    print(json.dumps({"rounds": parsed.rounds, "results": results}) if parsed.json else report(results))
+    return 0 if all(told["met"] for result in results for told in result["targets"].values()) else 1
 
 
 if __name__ == "__main__":

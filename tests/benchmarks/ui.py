@@ -159,7 +159,7 @@ def measure(rounds: int) -> dict[str, float]:
         visitor.press("Play")
         live = [refreshes(visitor, page) for page in LIVE_PAGES]
         for column in zip(*live, strict=True):
-            figures.update(zip(names, column, strict=False))
+            figures.update((next(names), figure) for figure in column)
         figures[next(names)] = paint
         figures[next(names)] = start
         visitor.press("Pause")

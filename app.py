@@ -16,6 +16,7 @@ PAGES = {
     "replay": ("Replay", ":material/history:"),
     "critic": ("Critic", ":material/grid_on:"),
     "update": ("One update", ":material/biotech:"),
+    "forgetting": ("Forgetting", ":material/psychology_alt:"),
 }
 
 st.set_page_config(page_title="DDPG Lab", page_icon="pages/ui/assets/icon.svg", layout="wide")

@@ -13,6 +13,7 @@ from ddpg_core.config import Config
 from ddpg_core.metrics import moving_average
 from pages.ui import live
 from pages.ui.controls import new_run_form, start_button
+from pages.ui.family import family_order
 from pages.ui.kernel import KERNEL
 from pages.ui.lab import Lab
 from pages.ui.player import SPEEDS, Player
@@ -199,7 +200,8 @@ def _stage(lab: Lab) -> list[tuple[int, bool, bool]]:
 
 def _run_list(lab: Lab) -> None:
     with lab.reading():
-        runs = [_card(player, player is lab.selected) for player in lab.players]
+        family = family_order(lab.players)
+        runs = [_card(player, player is lab.selected, generation) for player, generation in family]
     action = live.run_list(runs, key="runs") if runs else None
     if action:
         acts = {"select": lab.select, "play": lab.play, "pause": lab.pause, "remove": lab.remove}
@@ -207,7 +209,7 @@ def _run_list(lab: Lab) -> None:
         st.rerun()
 
 
-def _card(player: Player, selected: bool) -> dict[str, Any]:
+def _card(player: Player, selected: bool, generation: int) -> dict[str, Any]:
     run = player.run
     returns = run.logs.episodes.read("episode_return")
     state = "diverged" if run.divergence else "training" if player.playing else "paused"
@@ -218,6 +220,7 @@ def _card(player: Player, selected: bool) -> dict[str, Any]:
         "colour": player.colour,
         "difference": player.difference,
         "selected": selected,
+        "generation": generation,
         "playing": player.playing,
         "state": f"{state}, {run.episode} episode{'' if run.episode == 1 else 's'}",
         "result": minus(f"last return {returns[-1]:.0f}") if len(returns) else "no episode finished",

@@ -52,6 +52,7 @@ class Lab:
         players: The runs on the stage, in the order they were made.
         cursor: The moment on screen: so many episodes finished, or None for live.
         notice: What the user should be told next, or "".
+        abreast: Ids of runs that keep step while they play: none begins a slice while another of them is behind.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class Lab:
         self.players: list[Player] = []
         self.cursor: int | None = None
         self.notice = ""
+        self.abreast: frozenset[int] = frozenset()
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -274,6 +276,11 @@ class Lab:
         for player in list(self.players):
             self.pause(player.id)
 
+    def _ahead(self, player: Player) -> bool:
+        """Whether a run has to wait for one that it keeps step with."""
+        group = [each for each in self.players if each.playing and each.id in self.abreast]
+        return player in group and player.run.env_steps > min(each.run.env_steps for each in group)
+
     def _train(self, player: Player, speed: float | None, elapsed_s: float) -> None:
         """One slice of one run. A fault of ours stops that run alone, is told, and stands in the server's log."""
         try:
@@ -292,7 +299,7 @@ class Lab:
             speed = SPEEDS[self.speed]
             for player in list(self.players):
                 with _CORES, self._lock:
-                    if player.playing:
+                    if player.playing and not self._ahead(player):
                         self._train(player, speed, elapsed)
             with self._lock:
                 if not self.playing or time.monotonic() > self._lease_until:

@@ -1,4 +1,5 @@
-// The sidebar's list of runs: colour, label, difference from the preset, episode, mean return and its curve.
+// The sidebar's list of runs: colour, label, difference from the preset, episode, mean return and its curve; branches
+// stand under the run that they left.
 import {mount, spark} from './shared.js'
 
 const STYLE = `
@@ -45,6 +46,7 @@ export default function ({data, parentElement, setTriggerValue}) {
     const find = selector => card.querySelector(selector)
     card.className = run.selected ? 'run selected' : 'run'
     card.style.setProperty('--run', run.colour)
+    card.style.marginLeft = `${12 * run.generation}px`
     find('b').textContent = run.label
     find('.difference').textContent = run.difference
     find('.numbers span').textContent = `${run.state}\n${run.result}`

@@ -60,7 +60,8 @@ def cluster_executor(
         return await asyncio.wait_for(kind(), timeout_s)
 
     try:  # A Client that fails to connect fails once more, with a traceback, when it is collected: so ask first.
-        answer = asyncio.run(asked())
+        with ThreadPoolExecutor(1) as thread:  # this one may run an event loop already, as a notebook's does
+            answer = thread.submit(lambda: asyncio.run(asked())).result()
     except Exception as error:
         answer = type(error).__name__
     if answer != "Scheduler":

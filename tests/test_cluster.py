@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,15 @@ def test_a_worker_killed_half_way_loses_nothing_and_results_are_the_same_bytes(c
             results[result.key] = result.to_json()
     assert results == expected
     assert pids[0] not in [nanny.pid for nanny in cluster.workers.values()]
+
+
+def test_cluster_is_reached_from_a_thread_that_runs_an_event_loop_as_a_notebook_does(cluster: LocalCluster) -> None:
+    async def cell() -> int:
+        with cluster_executor(cluster.scheduler_address) as executor:
+            return executor.submit(abs, -3).result(30)
+
+    with ThreadPoolExecutor(1) as notebook:
+        assert notebook.submit(asyncio.run, cell()).result() == 3
 
 
 def test_command_on_a_cluster_writes_the_same_files_as_without(

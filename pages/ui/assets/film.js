@@ -6,7 +6,7 @@ import {drawPendulum} from './pendulum.js'
 const STYLE = `
 .film { display: grid; grid-template: "screen traces" / minmax(280px, 470px) minmax(260px, 1fr); gap: 22px;
   font-family: var(--st-font); color: var(--st-text-color); font-variant-numeric: tabular-nums; }
-.film.two { grid-template: "screen" "traces" / 1fr; }
+.film.two { grid-template: "screen" "traces" / minmax(0, 1fr); }
 .screen { grid-area: screen; }
 .stages { display: flex; gap: 14px; }
 .stage { position: relative; flex: 1; min-width: 0; }
@@ -44,7 +44,7 @@ canvas { display: block; width: 100%; }
 .axis { display: flex; justify-content: space-between; margin-left: 38px; font-size: 12px; opacity: .85; }
 .axis + .axis { display: none; }
 @media (min-width: 821px) {
-  .two .traces { display: grid; grid-template-columns: 1fr 1fr; gap: 8px 22px; }
+  .two .traces { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 8px 22px; }
   .two .axis + .axis { display: flex; }
 }
 @media (max-width: 820px) {

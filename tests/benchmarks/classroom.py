@@ -21,7 +21,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import connect
 
-from tests.benchmarks.ui import memory_mb
+from tests.benchmarks.ui import memory_mb, told
 from tests.e2e.conftest import Server
 
 WARM_UP_S = 10
@@ -202,14 +202,7 @@ def main() -> int:
         figures = asyncio.run(attended(server, arguments.students, arguments.seconds))
     finally:
         server.stop()
-    missed = [name for name, (target, sign) in TARGETS.items() if sign * (figures[name] - target) < 0]
-    if arguments.json:
-        print(json.dumps({"figures": figures, "missed": missed}))
-    else:
-        print("| what | measured | target |", "|---|---|---|", sep="\n")
-        for name, (target, sign) in TARGETS.items():
-            print(f"| {name} | {figures[name]:.3g} | {'≥' if sign > 0 else '≤'} {target:g} |")
-    return bool(missed)
+    return told(figures, TARGETS, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -179,20 +179,24 @@ def measure(rounds: int) -> dict[str, float]:
     return figures
 
 
+def told(figures: dict[str, float], targets: dict[str, tuple[float, int]], *, as_json: bool) -> int:
+    """Print figures beside their targets, a target and 1 (at least) or −1 (at most) by name; 1 if one is missed."""
+    missed = [name for name, (target, sign) in targets.items() if sign * (figures[name] - target) < 0]
+    if as_json:
+        print(json.dumps({"figures": figures, "missed": missed}))
+    else:
+        print("| what | measured | target |", "|---|---|---|", sep="\n")
+        for name, (target, sign) in targets.items():
+            print(f"| {name} | {figures[name]:.3g} | {'≥' if sign > 0 else '≤'} {target:g} |")
+    return int(bool(missed))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    figures = measure(arguments.rounds)
-    missed = [name for name, (target, sign) in TARGETS.items() if sign * (figures[name] - target) < 0]
-    if arguments.json:
-        print(json.dumps({"figures": figures, "missed": missed}))
-    else:
-        print("| what | measured | target |", "|---|---|---|", sep="\n")
-        for name, (target, sign) in TARGETS.items():
-            print(f"| {name} | {figures[name]:.3g} | {'≥' if sign > 0 else '≤'} {target:g} |")
-    return bool(missed)
+    return told(measure(arguments.rounds), TARGETS, as_json=arguments.json)
 
 
 if __name__ == "__main__":

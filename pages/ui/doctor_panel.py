@@ -49,10 +49,11 @@ def doctor_panel(lab: Lab, player: Player) -> None:
 def _findings(lab: Lab, player: Player) -> list[Finding]:
     """The findings, worst first; while the run trains they are a few seconds old, however often the page is drawn."""
     whose, found, due = st.session_state.get(_FOUND, (None, [], 0.0))
-    if refresh_s(lab) is None or whose != player.run.serial or time.monotonic() >= due:
+    live = refresh_s(lab) is not None
+    if not live or whose != player.run.serial or time.monotonic() >= due:
         with lab.reading():
             found = diagnose(player.run, lab.moment(player))
-        due = time.monotonic() + 0.9 * shared_s(EVERY_S)
+        due = time.monotonic() + 0.9 * shared_s(EVERY_S) if live else 0.0
         st.session_state[_FOUND] = player.run.serial, found, due
     return found
 

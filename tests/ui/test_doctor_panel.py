@@ -61,11 +61,11 @@ def test_a_training_runs_findings_are_kept_for_a_while_and_a_resting_ones_are_no
     monkeypatch.setattr(Lab, "playing", True)
     at.run()
     at.run()
-    assert len(looks) == 1
+    assert len(looks) == 2, "what was found of a resting run or of the past is not kept for a training one"
     monkeypatch.setattr(doctor_panel, "EVERY_S", 0.0)
     at.session_state["doctor-found"] = (player.run.serial, found, 0.0)
     at.run()
-    assert len(looks) == 2
+    assert len(looks) == 3
 
 
 @pytest.mark.parametrize("case", ["fresh", "diverged", "car"])

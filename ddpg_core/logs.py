@@ -88,9 +88,19 @@ class Table:
         values = self._rows[np.arange(start, max(start, stop)) % len(self._rows), part]
         return values[:, 0] if self.columns[name] == 1 else values
 
+    @property
+    def storage(self) -> Array:
+        """The rows where they lie [room, widths], no copy: a ring in which row n has the place n mod room."""
+        return self._rows
+
+    @property
+    def newest(self) -> int:
+        """The place of the newest row in `storage`; the row of age a lies at `newest` − a, from the end if negative."""
+        return (self.total - 1) % len(self._rows)
+
     def gather(self, ages: Array) -> Array:
         """Rows by age [B, widths], a copy; age 0 is the newest row."""
-        return self._rows.take((self.total - 1) % len(self._rows) - ages, axis=0, mode="wrap")
+        return self._rows.take(self.newest - ages, axis=0, mode="wrap")
 
     def last(self, name: str) -> float:
         """The newest value of a scalar column; NaN while the table is empty."""

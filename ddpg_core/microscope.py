@@ -228,13 +228,21 @@ class _Recorder:
         self._sampling = run.snapshot().counters["sampling_rng"]
         self.view: UpdateView | None = None
 
-    def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
+    def update(
+        self,
+        batch: Batch,
+        config: Config,
+        actor_lr: float,
+        critic_lr: float,
+        action_scale: Array,
+        rows: Array | None = None,
+    ) -> Array:
         """See `Engine.update`."""
         if self.view:
-            return self._own.update(batch, config, actor_lr, critic_lr, action_scale)
+            return self._own.update(batch, config, actor_lr, critic_lr, action_scale, rows)
         with np.errstate(all="ignore"):  # an update that isn't finite is to be seen, too
-            view = self._record(batch, config, actor_lr, critic_lr, action_scale)
-            statistics = self._own.update(batch, config, actor_lr, critic_lr, action_scale)
+            view = self._record(batch.taken(rows), config, actor_lr, critic_lr, action_scale)
+            statistics = self._own.update(batch, config, actor_lr, critic_lr, action_scale, rows)
         self.view = replace(view, statistics=statistics.copy())
         return statistics
 

@@ -18,7 +18,7 @@ from ddpg_core.moments import Divergence, Moment, Snapshot, Snapshots, likely_ca
 from ddpg_core.networks import MLP, forward
 from ddpg_core.noise import next_noise, noise_amplitude
 from ddpg_core.recipe import MAX_STEP, Intervention, Recipe
-from ddpg_core.replay import sample_rows, transitions
+from ddpg_core.replay import drawn, sample_rows
 
 _SERIALS: Final = itertools.count()
 
@@ -330,9 +330,8 @@ class Run:
         actor_lr = config.actor_lr * decay
         critic_lr = actor_lr if config.shared_lr else config.critic_lr * decay
         for _ in range(config.updates_per_step):
-            rows = self.logs.steps.gather(sample_rows(window, config, self._sampling_rng))
-            batch = transitions(rows, self.logs.steps.slices, config)
-            statistics = self._engine.update(batch, config, actor_lr, critic_lr, self._action_scale)
+            batch, rows = drawn(self.logs.steps, sample_rows(window, config, self._sampling_rng), config)
+            statistics = self._engine.update(batch, config, actor_lr, critic_lr, self._action_scale, rows)
             self.logs.updates.append(self.env_steps - 1, statistics)
             if not all(map(math.isfinite, statistics.tolist())):
                 self._diverge(likely_cause(self.config, self.logs.updates.read("critic_loss", self.updates - 50)))

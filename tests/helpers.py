@@ -58,9 +58,11 @@ def spy_on_updates(run: Run) -> list[tuple[Batch, float, float]]:
     seen: list[tuple[Batch, float, float]] = []
     update = run._engine.update
 
-    def spied(batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Any) -> Any:
-        seen.append((batch, actor_lr, critic_lr))
-        return update(batch, config, actor_lr, critic_lr, action_scale)
+    def spied(
+        batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Any, rows: Any = None
+    ) -> Any:
+        seen.append((batch.taken(rows), actor_lr, critic_lr))
+        return update(batch, config, actor_lr, critic_lr, action_scale, rows)
 
     run._engine.update = spied  # type: ignore[method-assign]
     return seen

@@ -37,6 +37,10 @@ class Batch(NamedTuple):
     next_obs: Array
     terminal: Array
 
+    def taken(self, rows: Array | None) -> Batch:
+        """These rows of it, copied; the whole of it for None."""
+        return self if rows is None else Batch(*(part[rows] for part in self))
+
 
 class LearnerState:
     """All numbers that learning changes, in one flat float32 vector, with named views into it.
@@ -70,14 +74,23 @@ class LearnerState:
 class Engine(Protocol):
     """Does one DDPG update on the `LearnerState` it was made with."""
 
-    def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
+    def update(
+        self,
+        batch: Batch,
+        config: Config,
+        actor_lr: float,
+        critic_lr: float,
+        action_scale: Array,
+        rows: Array | None = None,
+    ) -> Array:
         """One critic step, one actor step, one step of both targets, in place.
 
         Args:
-            batch: The transitions.
+            batch: The transitions, or more than these.
             config: `gamma`, `tau`, `l2` and `target_action_scaled` are read.
             actor_lr, critic_lr: Learning rates after decay.
             action_scale: What the actor's outputs are multiplied by [A] float32.
+            rows: Which of `batch` it is about, int64, negative ones counted from its end. Default: all of it.
 
         Returns:
             `STATISTICS` [8] float64.
@@ -99,12 +112,20 @@ class Engines:
         self._state = state
         self._made = {name: make_engine(name, state) for name in names}
 
-    def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
+    def update(
+        self,
+        batch: Batch,
+        config: Config,
+        actor_lr: float,
+        critic_lr: float,
+        action_scale: Array,
+        rows: Array | None = None,
+    ) -> Array:
         """See `Engine.update`."""
         engine = self._made.get(config.engine)
         if engine is None:
             engine = self._made[config.engine] = make_engine(config.engine, self._state)
-        return engine.update(batch, config, actor_lr, critic_lr, action_scale)
+        return engine.update(batch, config, actor_lr, critic_lr, action_scale, rows)
 
 
 def make_engine(name: str, state: LearnerState) -> Engine:

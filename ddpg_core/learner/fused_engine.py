@@ -45,9 +45,11 @@ _SIGNATURE: Final = types.void(
     _VALUES,
     _ROWS,
     _VALUES,
+    types.int64[::1],
+    types.float32[:, ::1],
     types.float64[::1],
 )
-"""Of `fused_update`; it takes batches in any memory layout, so that there is one machine code for all."""
+"""Of `fused_update`; it takes transitions in any memory layout, so that there is one machine code for all."""
 
 _TYPES: Final = [np.dtype(np.float32)] * (len(Batch._fields) + 1)
 
@@ -73,16 +75,27 @@ class FusedEngine:
         plan, self._work = make_plan(state.actor_net, state.critic_net)
         self._layout = np.array([*plan, *state.actor_net.sizes, *state.critic_net.sizes], np.int64)
         self._settings = np.empty(len(Settings._fields), np.float32)
+        self._batch: Array = np.empty((0, 2 * self._obs + self._actions + 2), np.float32)
 
-    def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
+    def update(
+        self,
+        batch: Batch,
+        config: Config,
+        actor_lr: float,
+        critic_lr: float,
+        action_scale: Array,
+        rows: Array | None = None,
+    ) -> Array:
         """See `Engine.update`.
 
         Raises:
             ValueError: The batch does not fit the networks; the kernel itself would read beyond its ends.
+            IndexError: One of `rows` lies outside it. Nothing is changed by then, nor by the other.
         """
-        self._check(batch, action_scale)
-        self._state.updates += 1
-        (beta1, beta2), t = ADAM_BETAS, self._state.updates
+        if rows is None:
+            rows = np.arange(len(batch.reward))
+        self._check(batch, action_scale, rows)
+        (beta1, beta2), t = ADAM_BETAS, self._state.updates + 1
         correction = 1 - beta1**t
         self._settings[:] = Settings(
             gamma=config.gamma,
@@ -97,16 +110,21 @@ class FusedEngine:
             epsilon=ADAM_EPSILON,
             saturated=SATURATED,
         )
-        statistics = np.empty(len(STATISTICS))
-        self._kernel(self._state.vector, self._layout, self._work, self._settings, action_scale, *batch, statistics)
+        if len(self._batch) != len(rows):
+            self._batch = np.empty((len(rows), self._batch.shape[1]), np.float32)
+        vector, settings, statistics = self._state.vector, self._settings, np.empty(len(STATISTICS))
+        self._kernel(vector, self._layout, self._work, settings, action_scale, *batch, rows, self._batch, statistics)
+        self._state.updates = t
         return statistics
 
-    def _check(self, batch: Batch, action_scale: Array) -> None:
+    def _check(self, batch: Batch, action_scale: Array, rows: Array) -> None:
         """Raise unless all shapes and types are what the kernel takes them for."""
+        if rows.dtype != np.int64 or rows.ndim != 1:
+            raise ValueError(f"rows must be int64 [B], got {rows.dtype} {rows.shape}")
         size = len(batch.reward)
         parts = (*batch, action_scale)
         expected = [(size, self._obs), (size, self._actions), (size,), (size, self._obs), (size,), (self._actions,)]
-        if size and [part.shape for part in parts] == expected and [part.dtype for part in parts] == _TYPES:
+        if len(rows) and [part.shape for part in parts] == expected and [part.dtype for part in parts] == _TYPES:
             return
         found = [f"{part.dtype} {part.shape}" for part in parts]
         raise ValueError(f"batch and action_scale must be float32 {expected} with rows, got {', '.join(found)}")
@@ -213,11 +231,25 @@ def _update() -> Callable[..., None]:
         reward: Any,
         next_obs: Any,
         terminal: Any,
+        rows: Any,
+        batch: Any,
         statistics: Any,
     ) -> None:
         if sources >= 0:
             fused_kernel.fused_update(
-                vector, layout, work, settings, scale, obs, action, reward, next_obs, terminal, statistics
+                vector,
+                layout,
+                work,
+                settings,
+                scale,
+                obs,
+                action,
+                reward,
+                next_obs,
+                terminal,
+                rows,
+                batch,
+                statistics,
             )
 
     return update

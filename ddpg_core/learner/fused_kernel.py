@@ -61,26 +61,33 @@ def fused_update(
     reward: Array,
     next_obs: Array,
     terminal: Array,
+    rows: Array,
+    batch: Array,
     statistics: Array,
 ) -> None:
-    """`TorchEngine.update`. Mutates vector, work and statistics."""
+    """`TorchEngine.update`. Mutates vector, work, statistics and batch [B, 2·O + A + 2], where it puts the `rows`.
+
+    Raises:
+        IndexError: A row lies outside the transitions; nothing is learned.
+    """
+    _gather(obs, action, reward, next_obs, terminal, rows, batch)
     plan, settings = Plan(*_as_tuple(layout, _PLAN_LENGTH)), Settings(*_as_tuple(numbers, _SETTINGS_LENGTH))
     sizes, critic_sizes = layout[_PLAN_LENGTH : _PLAN_LENGTH + plan.depth], layout[_PLAN_LENGTH + plan.depth :]
-    batch_size = len(obs)
+    batch_size = len(rows)
     work[plan.actor_gradient : plan.flat] = ZERO
     y_sum = q_sum = absolute = squares = value = 0.0
     saturated = 0
     for first in range(0, batch_size, plan.columns):
         part = _part(first, batch_size, plan)
-        y_sum += _targets(vector, plan, sizes, critic_sizes, work, settings, scale, reward, next_obs, terminal, part)
-        sums = _critic_gradient(vector, plan, critic_sizes, work, obs, action, part)
+        y_sum += _targets(vector, plan, sizes, critic_sizes, work, settings, scale, batch, part)
+        sums = _critic_gradient(vector, plan, critic_sizes, work, batch, part)
         q_sum, absolute, squares = q_sum + sums[0], absolute + sums[1], squares + sums[2]
     critic_penalty, critic_norm = descend(
         vector, plan.critic, critic_sizes, work, plan.critic_gradient, plan.flat, settings, settings.critic_step
     )
     for first in range(0, batch_size, plan.columns):
         part = _part(first, batch_size, plan)
-        sums = _actor_gradient(vector, plan, sizes, critic_sizes, work, settings, scale, obs, part)
+        sums = _actor_gradient(vector, plan, sizes, critic_sizes, work, settings, scale, batch, part)
         value, saturated = value + sums[0], saturated + sums[1]
     actor_penalty, actor_norm = descend(
         vector, plan.actor, sizes, work, plan.actor_gradient, plan.flat, settings, settings.actor_step
@@ -94,6 +101,26 @@ def fused_update(
 
 
 @compiled
+def _gather(
+    obs: Array, action: Array, reward: Array, next_obs: Array, terminal: Array, rows: Array, batch: Array
+) -> None:
+    """The transitions at `rows`, one after the other: obs [O], action [A], next_obs [O], reward, terminal."""
+    count, o, a = len(obs), obs.shape[1], action.shape[1]
+    for i in range(len(rows)):
+        row = rows[i] + (count if rows[i] < 0 else 0)
+        if not 0 <= row < count:
+            raise IndexError("rows must lie in the batch")
+        at, drawn = np.uint64(row), batch[i]  # unsigned: whether it is negative need not be asked again
+        for feature in range(o):
+            drawn[feature] = obs[at, feature]
+            drawn[o + a + feature] = next_obs[at, feature]
+        for feature in range(a):
+            drawn[o + feature] = action[at, feature]
+        drawn[-2] = reward[at]
+        drawn[-1] = terminal[at]
+
+
+@compiled
 def _targets(
     vector: Array,
     plan: Plan,
@@ -102,20 +129,18 @@ def _targets(
     work: Array,
     settings: Settings,
     scale: Array,
-    reward: Array,
-    next_obs: Array,
-    terminal: Array,
+    batch: Array,
     part: Part,
 ) -> float:
     """`TorchEngine.targets`: y to `plan.y`, and its sum."""
     targets = len(vector) // 4
-    _read(next_obs, part, work, plan.inputs, plan.stride)
+    _read(batch[:, critic_sizes[0] : critic_sizes[0] + sizes[0]], part, work, plan.inputs, plan.stride)
     _policy(vector, targets + plan.actor, plan, sizes, work, part)
     _act(plan, sizes, work, scale, settings.target_scaled > ZERO, part)
     at = targets + plan.critic
     forward(vector, at, critic_sizes, work, plan.inputs, plan.critic_hidden, plan.y, plan.stride, part.columns)
     y, total = row_of(work, plan.y, 0, plan.stride, part.size), 0.0
-    rewards, ends = reward[part.first :][: part.size], terminal[part.first :][: part.size]
+    rewards, ends = batch[part.first :, -2], batch[part.first :, -1]
     for i in range(part.size):
         y[i] = rewards[i] + settings.gamma * (ONE - ends[i]) * y[i]
         total += y[i]
@@ -124,15 +149,14 @@ def _targets(
 
 @compiled
 def _critic_gradient(
-    vector: Array, plan: Plan, sizes: Array, work: Array, obs: Array, action: Array, part: Part
+    vector: Array, plan: Plan, sizes: Array, work: Array, batch: Array, part: Part
 ) -> tuple[float, float, float]:
     """Add this slice's part of the gradient in `TorchEngine.critic_step`; the sums of Q, |y − Q| and (y − Q)²."""
     stride, columns, hidden = plan.stride, part.columns, plan.critic_hidden
-    _read(obs, part, work, plan.inputs, stride)
-    _read(action, part, work, plan.inputs + obs.shape[1] * stride, stride)
+    _read(batch[:, : sizes[0]], part, work, plan.inputs, stride)
     forward(vector, plan.critic, sizes, work, plan.inputs, hidden, plan.q, stride, columns)
     q_sum = absolute = squares = 0.0
-    weight = -TWO / np.float32(len(obs))
+    weight = -TWO / np.float32(len(batch))
     q, y = row_of(work, plan.q, 0, stride, part.size), row_of(work, plan.y, 0, stride, part.size)
     delta = row_of(work, plan.delta, 0, stride, columns)
     delta[part.size :] = ZERO
@@ -156,16 +180,16 @@ def _actor_gradient(
     work: Array,
     settings: Settings,
     scale: Array,
-    obs: Array,
+    batch: Array,
     part: Part,
 ) -> tuple[float, int]:
     """Add this slice's part of the gradient in `TorchEngine.actor_step`; the sum of Q and how many are saturated."""
     stride, inputs, columns, hidden = plan.stride, plan.inputs, part.columns, plan.critic_hidden
-    _read(obs, part, work, inputs, stride)
+    _read(batch[:, : sizes[0]], part, work, inputs, stride)
     _policy(vector, plan.actor, plan, sizes, work, part)
     _act(plan, sizes, work, scale, True, part)
     forward(vector, plan.critic, critic_sizes, work, inputs, hidden, plan.q, stride, columns)
-    work[plan.delta : plan.delta + part.size] = -ONE / np.float32(len(obs))
+    work[plan.delta : plan.delta + part.size] = -ONE / np.float32(len(batch))
     work[plan.delta + part.size : plan.delta + columns] = ZERO
     delta = backward(
         vector, plan.critic, critic_sizes, work, inputs, hidden, plan.delta, plan.spare, NOWHERE, stride, columns
@@ -188,10 +212,10 @@ def _actor_gradient(
 
 
 @compiled
-def _read(rows: Array, part: Part, work: Array, x: int, stride: int) -> None:
-    """The slice's rows of a batch [B, n] as columns at `x`, zeros behind them."""
-    for feature in range(rows.shape[1]):
-        values, row = rows[part.first :, feature], row_of(work, x, feature, stride, part.columns)
+def _read(features: Array, part: Part, work: Array, x: int, stride: int) -> None:
+    """The slice's rows of features [B, n] as columns at `x`, zeros behind them."""
+    for feature in range(features.shape[1]):
+        values, row = features[part.first :, feature], row_of(work, x, feature, stride, part.columns)
         for i in range(part.size):
             row[i] = values[i]
         row[part.size :] = ZERO

@@ -13,9 +13,11 @@ from pages.ui.controls import settings
 from pages.ui.lab import Lab
 from pages.ui.microscope import LISTED, Look, batch_table, in_log, most_surprising, not_finite, shown_by, take_look
 from pages.ui.player import Player
+from pages.ui.session import HERO_S, refresh_s
 from pages.ui.update_figures import step_figures
 from pages.ui.update_layers import layer_figures
 from pages.ui.update_parts import DRAWN, thinning
+from pages.ui.update_stream import draw_stream
 from pages.ui.update_strip import chosen, code, formula, hold, next_button, numbers, strip, style
 
 _COLUMNS: Final = {
@@ -62,6 +64,8 @@ def draw_update(lab: Lab, player: Player) -> None:
             code(step)
         with pictures:
             live.charts(step_figures(step.name, look.view, row), key=f"update-{step.name}", min_width=280, clicks=True)
+    looked_at = look.view.update
+    st.fragment(lambda: draw_stream(lab, player, looked_at), run_every=refresh_s(lab, HERO_S))()
     _batch(look.view)
     live.charts(layer_figures(look.view), key="update-layers", min_width=280)
     st.caption(

@@ -33,6 +33,7 @@ from pages.ui.theme import ROLES, nice
 from pages.ui.update_figures import step_figures
 from pages.ui.update_layers import layer_figures
 from pages.ui.update_parts import DRAWN, drawn, reach, span, thinning
+from pages.ui.update_stream import SHOWN, stream_chart
 from pages.ui.update_strip import TITLES, coloured
 from tests.helpers import CAR, IDLE, SMALL, assert_equal_runs, rerun, trained
 from tests.ui.helpers import components, on_stage, opened, strict_json, take_to, unpacked
@@ -549,9 +550,48 @@ def test_each_substep_opens_with_its_formula_numbers_code_and_figures(
     assert f"`{step.module}`, line {step.source()[1]}" in words(at)
     assert f"Computed by `{step.qualname}`" in [box.label for box in at.expander]
     assert (row_in_words(view, 5) in words(at)) == (name != "polyak")
-    figures, layers = [data["figures"] for kind, data in components(at) if kind == "ddpg_charts"]
+    figures, stream, layers = [data["figures"] for kind, data in components(at) if kind == "ddpg_charts"]
     assert figures == strict_json(json.dumps(step_figures(name, view, 5)))
+    errors = player.run.logs.updates.read("td_error_abs")
+    assert stream == strict_json(json.dumps([stream_chart(errors, 0, view.update)]))
     assert layers == strict_json(json.dumps(layer_figures(view)))
+
+
+def test_stream_shows_the_newest_updates_and_where_among_them_is_the_one_looked_at() -> None:
+    errors = np.linspace(1, 30, SHOWN).astype(np.float32)
+    figure = stream_chart(errors, 100, 700)
+    go.Figure(figure)
+    (line,) = figure["data"]
+    np.testing.assert_array_equal(unpacked(line["x"]["bdata"]), 101 + np.arange(SHOWN))
+    np.testing.assert_array_equal(unpacked(line["y"]["bdata"]), errors)
+    low, high = figure["layout"]["xaxis"]["range"]
+    assert low <= 101 + SHOWN / 3
+    assert high >= 100 + SHOWN
+    assert high - low == SHOWN
+    assert figure["layout"]["yaxis"]["range"] == [0, 50]
+    (mark,) = figure["layout"]["shapes"]
+    assert mark["x0"] == mark["x1"] == 701  # update 700 of the log is the 701st
+
+
+@pytest.mark.parametrize("looked_at", [None, 0, 100_000])
+def test_stream_marks_nothing_that_it_does_not_show(looked_at: int | None) -> None:
+    assert stream_chart(np.ones(SHOWN), 5_000, looked_at)["layout"]["shapes"] == []
+
+
+def test_stream_of_no_update_and_of_one_that_broke_can_be_drawn() -> None:
+    for errors in (np.empty(0), np.array([1.0, np.nan, np.inf])):
+        figure = stream_chart(errors, 0, 0)
+        assert figure["layout"]["xaxis"]["range"] == [0, SHOWN]
+        go.Figure(figure)
+
+
+def test_stream_ends_at_the_cursor(visit: Callable[[], AppTest], lab: Lab) -> None:
+    player = on_stage(lab, SMALL)
+    player.run.advance(episodes=3)
+    lab.cursor = 1
+    at = visit()
+    _, stream, _ = [data["figures"] for kind, data in components(at) if kind == "ddpg_charts"]
+    assert unpacked(stream[0]["data"][0]["x"]["bdata"])[-1] == player.run.at(1).updates
 
 
 def test_strip_has_five_cards_with_the_numbers_of_the_update(visit: Callable[[], AppTest], lab: Lab) -> None:

@@ -30,22 +30,31 @@ began = time.perf_counter()
 print(run.advance(steps=10**9, stop=lambda: time.perf_counter() - began > {seconds}) / {seconds})
 """
 SECONDS = 8
-LIVE_PAGES = ("Exploration", "Replay", "Critic")
+LIVE_PAGES = {"Exploration": 0, "Replay": 0, "Critic": 0, "One update": 2}
+"""And the chart on each that follows the run."""
+CURSOR_PAGES = ("Train", *LIVE_PAGES, "Pendulum")
 TARGETS = {
     "training rate with Train open, share of headless": (0.8, 1),
     "slider to mark on the chart, median ms": (300, -1),
-    **{f"cursor key to redrawn chart on {page}, median ms": (300, -1) for page in ("Train", *LIVE_PAGES)},
-    **{f"redraws of the first chart on {page} a second, live": (4, 1) for page in LIVE_PAGES},
+    **{f"cursor key to redrawn picture on {page}, median ms": (300, -1) for page in CURSOR_PAGES},
+    **{f"redraws of the live chart on {page} a second": (4, 1) for page in LIVE_PAGES},
     **{f"sent to {page} a redraw, live, kB": (100, -1) for page in LIVE_PAGES},
     "first paint of Home after the server is up, s": (3, -1),
     "start to first step, s": (5, -1),
     "an idle session more, MB": (10, -1),
     "a playing session more, MB": (40, -1),
 }
-_MARKS = "JSON.stringify(chart.layout.shapes)"
-_DRAWN = "chart.dataset.drawn"
+_CHART = "document.querySelector('.ddpg-chart')"
+_MARKS = f"JSON.stringify({_CHART}.layout.shapes)"
+_DRAWN = f"{_CHART}.dataset.drawn"
+_FILM = "window.filmRoot.querySelector('.episode').textContent"
+_FIND_FILM = """() => {
+  const roots = [...document.querySelectorAll('*')].flatMap(each => each.shadowRoot ?? [])
+  window.filmRoot = roots.find(root => root.querySelector('.film'))
+  return window.filmRoot
+}"""
 _LATENCY = """() => new Promise(done => {
-  const chart = document.querySelector('.ddpg-chart'), began = performance.now()
+  const began = performance.now()
   const state = () => STATE, before = state()
   const look = () => state() === before ? requestAnimationFrame(look) : done(performance.now() - began)
   look()
@@ -87,7 +96,7 @@ def live_rate(visitor: Visitor) -> float:
 
 
 def latency_ms(visitor: Visitor, state: str, control: str, times: int = 15) -> float:
-    """Median time from an arrow key on the slider called `control` to a change of the first chart's `state`."""
+    """Median time from an arrow key on the slider called `control` to a change of `state`, a JavaScript expression."""
     slider = visitor.page.get_by_role("slider", name=control)
     latencies = []
     for number in range(times):
@@ -101,22 +110,25 @@ def latency_ms(visitor: Visitor, state: str, control: str, times: int = 15) -> f
 
 
 def cursor_ms(visitor: Visitor, page: str) -> float:
-    """Median time from an arrow key on the cursor to the first chart of `page` drawn anew."""
+    """Median time from an arrow key on the cursor to the first chart of `page`, or its film, drawn anew."""
     visitor.go_to(page)
-    visitor.chart("el.id")
+    if page == "Pendulum":
+        visitor.page.wait_for_function(_FIND_FILM)
+    else:
+        visitor.chart("el.id")
     visitor.page.wait_for_timeout(3000)
-    latency = latency_ms(visitor, _DRAWN, "Episode shown on all pages")
+    latency = latency_ms(visitor, _FILM if page == "Pendulum" else _DRAWN, "Episode shown on all pages")
     visitor.press("Live")
     return latency
 
 
 def refreshes(visitor: Meter, page: str) -> tuple[float, float]:
-    """Redraws a second of the first chart of `page`, and kilobytes received for each."""
+    """Redraws a second of the chart of `page` that follows the run, and kilobytes received for each."""
     visitor.go_to(page)
     visitor.page.wait_for_timeout(3000)
-    drawn, received = int(str(visitor.chart(_DRAWN.replace("chart", "el")))), visitor.received
+    drawn, received = int(str(visitor.chart("el.dataset.drawn", LIVE_PAGES[page]))), visitor.received
     visitor.page.wait_for_timeout(SECONDS * 1000)
-    redraws = int(str(visitor.chart(_DRAWN.replace("chart", "el")))) - drawn
+    redraws = int(str(visitor.chart("el.dataset.drawn", LIVE_PAGES[page]))) - drawn
     return redraws / SECONDS, (visitor.received - received) / 1000 / max(redraws, 1)
 
 
@@ -154,7 +166,7 @@ def measure(rounds: int) -> dict[str, float]:
         visitor.press("Play")
         figures[next(names)] = latency_ms(visitor, _MARKS, "Target rate τ")
         visitor.press("Pause")
-        for page in ("Train", *LIVE_PAGES):
+        for page in CURSOR_PAGES:
             figures[next(names)] = cursor_ms(visitor, page)
         visitor.press("Play")
         live = [refreshes(visitor, page) for page in LIVE_PAGES]

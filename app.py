@@ -7,6 +7,7 @@ import streamlit as st
 from pages.ui.frame import draw_sidebar, draw_transport
 from pages.ui.live import usher
 from pages.ui.session import current_lab, registry, warm_up
+from pages.ui.share_open import open_link
 
 PAGES = {
     "home": ("Home", ":material/home:"),
@@ -28,7 +29,8 @@ page = st.navigation(pages, position="top")
 first_visit = len(registry()) == 0
 warm_up()
 lab = current_lab()
-draw_sidebar(lab)
+open_link(lab)
+draw_sidebar(lab, pages, page)
 draw_transport(lab)
 usher(page.url_path, first_visit=first_visit)
 page.run()

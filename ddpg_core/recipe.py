@@ -29,7 +29,7 @@ class Intervention:
     changes: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        _check_whole("intervention step", self.step, MAX_STEP)
+        check_whole("intervention step", self.step, MAX_STEP)
         if not isinstance(self.changes, Mapping) or not self.changes:
             raise ValueError(f"intervention changes must be settings with values, got {shown(self.changes)}")
         for name in self.changes:
@@ -57,7 +57,7 @@ class Recipe:
     interventions: tuple[Intervention, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_whole("seed", self.seed, MAX_SEED)
+        check_whole("seed", self.seed, MAX_SEED)
         object.__setattr__(self, "interventions", tuple(self.interventions))
         if len(self.interventions) > MAX_INTERVENTIONS:
             raise ValueError(f"interventions must be at most {MAX_INTERVENTIONS}, got {len(self.interventions)}")
@@ -137,7 +137,8 @@ def preset_of(config: Config) -> tuple[str, dict[str, Any]]:
     return name, config.difference(PRESETS[name])
 
 
-def _check_whole(name: str, value: Any, high: int) -> None:
+def check_whole(name: str, value: Any, high: int) -> None:
+    """Raise a ValueError unless `value` is a whole number in [0, `high`]."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= high:
         raise ValueError(f"{name} must be a whole number in [0, {high}], got {shown(value)}")
 

@@ -11,10 +11,11 @@ from ddpg_core.config import SETTINGS, Config, format_value
 from ddpg_core.environment import Physics
 from ddpg_core.noise_bench import STEPS, Contender, bench_of, episode_std, own_rhythm
 from pages.ui.bench_charts import NAMES, in_steps, number_charts, swing_charts
-from pages.ui.controls import log_options
+from pages.ui.controls import LOCKED_WORDS, log_options
 from pages.ui.lab import Lab
 from pages.ui.live import charts
 from pages.ui.player import Player
+from pages.ui.share_view import held
 from pages.ui.theme import minus
 
 KNOBS: Final = ("ou_theta", "ou_sigma", "ou_mu", "ou_dt", "noise_scale")
@@ -30,13 +31,21 @@ _FORMULAS: Final = {
 def draw_bench(lab: Lab, player: Player) -> None:
     """Knobs, pictures and numbers; nothing here touches the run until a button says so."""
     bench = bench_of(_knobs(player.run.config))
+    fixed = held(lab, "noise", *KNOBS)
     st.markdown(trap_words(bench[0]))
     for column, each, figures in zip(st.columns(len(bench), gap="medium"), bench, swing_charts(bench), strict=True):
         with column:
             st.markdown(f"##### {NAMES[each.config.noise]}")
             st.latex(_formula(each.config))
             charts(figures, key=f"swing-{each.config.noise}", min_width=260)
-            if st.button("Use it in the run", key=f"use-{each.config.noise}", icon=":material/input:", width="stretch"):
+            if st.button(
+                "Use it in the run",
+                key=f"use-{each.config.noise}",
+                icon=":material/input:",
+                width="stretch",
+                disabled=fixed,
+                help=LOCKED_WORDS if fixed else None,
+            ):
                 lab.intervene(player.id, {name: getattr(each.config, name) for name in ("noise", *KNOBS)})
                 st.rerun()
     st.markdown(swing_words(bench, player.run.config))

@@ -14,14 +14,20 @@ from ddpg_core.config import FIELDS, PRESETS, SETTINGS, Config, Setting, format_
 from ddpg_core.recipe import Recipe
 from pages.ui.lab import Lab
 from pages.ui.player import Player
+from pages.ui.share_view import view_of
 
 OPEN_GROUPS: Final = ("Learning",)
+HIDDEN_WORDS: Final = "The link that you opened hides these knobs."
+LOCKED_WORDS: Final = "Locked by the link that you opened."
 
 
 def live_controls(lab: Lab, player: Player) -> None:
     """A widget a live setting of each open group; it shows the value in force and makes an intervention when moved."""
     past_note(lab)
-    live = [name for name, setting in SETTINGS.items() if setting.live]
+    view = view_of(lab)
+    live = [name for name, setting in SETTINGS.items() if setting.live and not view.hides(name)]
+    if not live:
+        st.caption(HIDDEN_WORDS)
     for group in dict.fromkeys(SETTINGS[name].group for name in live):
         place = _group(group)
         if place.open:
@@ -36,9 +42,15 @@ def past_note(lab: Lab) -> None:
 
 
 def settings(lab: Lab, player: Player, names: Iterable[str]) -> None:
-    """The widgets of some live settings, one under the other."""
-    for name in names:
-        _live_widget(lab, player, name)
+    """The widgets of some live settings, one under the other, but for those that a link hides."""
+    view = view_of(lab)
+    drawn = [name for name in names if not view.hides(name)]
+    for name in drawn:
+        _live_widget(lab, player, name, locked=view.locks(name))
+    if not drawn:
+        st.caption(HIDDEN_WORDS)
+    elif any(map(view.locks, drawn)):
+        st.caption(f":material/lock: {LOCKED_WORDS}")
 
 
 def _group(name: str) -> ExpanderContainer:
@@ -51,20 +63,20 @@ def _group(name: str) -> ExpanderContainer:
     return st.expander(name, st.session_state.get(kept, name in OPEN_GROUPS), key=key, on_change=keep)
 
 
-def _live_widget(lab: Lab, player: Player, name: str) -> None:
+def _live_widget(lab: Lab, player: Player, name: str, *, locked: bool) -> None:
     key = f"set-{name}"
     st.session_state[key] = getattr(player.run.config, name)
 
     def apply() -> None:
         lab.intervene(player.id, {name: st.session_state[key]})
 
-    _widget(name, key, st.session_state[key], on_change=apply)
+    _widget(name, key, st.session_state[key], locked=locked, on_change=apply)
 
 
-def _widget(name: str, key: str, current: Any, **details: Any) -> Any:
+def _widget(name: str, key: str, current: Any, *, locked: bool, **details: Any) -> Any:
     """The widget that fits the setting; `details` go to it, and `current` must be among what it offers."""
     setting, default = SETTINGS[name], FIELDS[name].default
-    common: dict[str, Any] = {"label": _label(setting), "key": key, "help": _help(setting), **details}
+    common: dict[str, Any] = {"key": key, "disabled": locked, **_told(setting, locked), **details}
     if isinstance(default, bool):
         return st.toggle(**common)
     if isinstance(default, str):
@@ -93,6 +105,13 @@ def log_options(name: str, current: float) -> list[float]:
     return sorted({int(value) for value in stops} if whole else stops)
 
 
+def _told(setting: Setting, locked: bool) -> dict[str, Any]:
+    """Label and help of a setting's widget, with why it cannot be moved if it is locked."""
+    if locked:
+        return {"label": f"{_label(setting)} :material/lock:", "help": f"{LOCKED_WORDS} {_help(setting)}"}
+    return {"label": _label(setting), "help": _help(setting)}
+
+
 def _label(setting: Setting) -> str:
     symbol = f" {setting.symbol}" if setting.symbol else ""
     return f"{setting.label}{symbol}" + (f" ({setting.unit})" if setting.unit else "")
@@ -115,25 +134,27 @@ def new_run_form(lab: Lab) -> bool:
     start = st.selectbox("Start from", [*PRESETS, *([own] if selected else [])], key="new-start")
     base: Config = selected.run.config if start == own and selected else PRESETS.get(start, Config())
     origin = f"run-{selected.id}" if start == own and selected else start
-    problem = st.container()
+    problem, view = st.container(), view_of(lab)
     with st.form("new-run", border=False):
         seed = st.number_input("Seed", 0, 2**32 - 1, lab.next_seed(base), help="Same seed, same run, bit for bit.")
         changes: dict[str, Any] = {}
         for name, setting in SETTINGS.items():
-            if setting.live:
+            if setting.live or view.hides(name):
                 continue
-            key = f"new-{name}-{origin}"
+            key, locked = f"new-{name}-{origin}", view.locks(name)
             if name == "hidden":
-                changes[name] = st.text_input(_label(setting), format_value(base.hidden), key=key, help=setting.help)
+                told = _told(setting, locked)
+                changes[name] = st.text_input(value=format_value(base.hidden), key=key, disabled=locked, **told)
                 continue
             value = getattr(base, name)
             start_at = {"index": list(setting.choices).index(value)} if setting.choices else {"value": value}
-            changes[name] = _widget(name, key, value, **start_at)
+            changes[name] = _widget(name, key, value, locked=locked, **start_at)
         made = st.form_submit_button("Train this run", type="primary", width="stretch")
     if not made:
         return False
     try:
-        changes["hidden"] = parse_value("hidden", changes["hidden"])
+        if "hidden" in changes:
+            changes["hidden"] = parse_value("hidden", changes["hidden"])
         recipe = Recipe(base.changed(changes), int(seed))
     except ValueError as error:
         problem.error(str(error))

@@ -11,10 +11,12 @@ from ddpg_core.config import SETTINGS, format_value
 from ddpg_core.doctor import Finding, diagnose
 from ddpg_core.environment import Physics
 from ddpg_core.oracle import GAMMA, POINTS
+from pages.ui.controls import LOCKED_WORDS
 from pages.ui.jobs import oracle_of
 from pages.ui.lab import Lab
 from pages.ui.player import Player
 from pages.ui.session import refresh_s, shared_s
+from pages.ui.share_view import held
 
 PANEL_HEIGHT_PX: Final = 158
 EVERY_S: Final = 4.0
@@ -75,7 +77,9 @@ def _finding(lab: Lab, player: Player, finding: Finding) -> None:
         return
     name, value = finding.knob
     label = f"{SETTINGS[name].label} → {format_value(value)}"
-    if act.button(label, key=f"doctor-{finding.kind}", help="Change it now, as moving its knob would"):
+    fixed = held(lab, name)
+    told = LOCKED_WORDS if fixed else "Change it now, as moving its knob would"
+    if act.button(label, key=f"doctor-{finding.kind}", help=told, disabled=fixed):
         lab.intervene(player.id, {name: value})
         del st.session_state[_FOUND]
         st.rerun()

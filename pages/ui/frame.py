@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.navigation.page import StreamlitPage
 
 from ddpg_core.config import Config
 from ddpg_core.metrics import moving_average
@@ -18,6 +19,8 @@ from pages.ui.kernel import KERNEL
 from pages.ui.lab import Lab
 from pages.ui.player import SPEEDS, Player
 from pages.ui.session import shared_s
+from pages.ui.share import draw_share
+from pages.ui.share_open import draw_arrival
 from pages.ui.theme import minus, verdict
 
 FRAME_EVERY_S: Final = 1.0
@@ -55,14 +58,15 @@ _CSS = """
 _PRESENTER_CSS = "<style>html { font-size: 21px !important; } .st-key-transport { flex-wrap: wrap !important; }</style>"
 
 
-def draw_sidebar(lab: Lab) -> None:
-    """Brand, the runs on the stage, and the form for a new one."""
+def draw_sidebar(lab: Lab, pages: Sequence[StreamlitPage], page: StreamlitPage) -> None:
+    """Brand, the runs on the stage, the form for a new one, and the link to `page` of the selected one."""
     st.html(_CSS + (_PRESENTER_CSS if st.session_state.get("presenter") else ""))
     with st.sidebar:
         st.title("DDPG Lab", anchor=False)
         st.caption("A neural network learns to swing up a pendulum, live.")
         _ticking(_run_list, lab, FRAME_EVERY_S)
         _new_run(lab)
+        draw_share(lab, pages, page)
         st.toggle("Presenter sizes", key="presenter", persist_state="session", help="Larger type, for a projector.")
         _kernel_note()
 
@@ -248,6 +252,7 @@ def _status(lab: Lab) -> None:
         items.append({"value": f"{waiting}", "label": "steps until learning starts"})
     live.status(items, key="status")
     _cursor(lab, player, past)
+    draw_arrival(lab, player)
     if divergence:
         st.error(
             f"This run stopped at step {divergence.step:,}: {divergence.cause}. Change the setting, then press Reset.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import threading
+from urllib.parse import urlencode
 
 import streamlit as st
 from streamlit import runtime
@@ -41,6 +42,17 @@ def current_lab() -> Lab:
         st.query_params[_TOKEN] = state["token"]
     lab: Lab = state["lab"]
     return lab
+
+
+def query() -> str:
+    """What the address asks for, besides this session's Lab."""
+    names = [name for name in st.query_params if name != _TOKEN]
+    return urlencode([(name, value) for name in names for value in st.query_params.get_all(name)], safe=":,")
+
+
+def forget_query() -> None:
+    """Take out of the address what it asks for, so that a reload does not ask again."""
+    st.query_params.from_dict({_TOKEN: st.session_state["token"]})
 
 
 @st.cache_resource(show_spinner=False)

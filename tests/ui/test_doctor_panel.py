@@ -6,10 +6,13 @@ from streamlit.testing.v1 import AppTest
 from ddpg_core.config import PRESETS
 from ddpg_core.doctor import diagnose
 from ddpg_core.environment import Physics
+from ddpg_core.links import Link, View
 from ddpg_core.oracle import GAMMA, POINTS
 from pages.ui import doctor_panel
+from pages.ui.controls import LOCKED_WORDS
 from pages.ui.jobs import oracle_of
 from pages.ui.lab import Lab
+from pages.ui.share_view import Opened, remember
 from tests.helpers import CAR, SMALL, started, trained
 from tests.ui.helpers import diverged, eventually, on_stage, opened
 
@@ -34,6 +37,16 @@ def test_a_finding_is_told_with_its_evidence_and_its_knob_acts_on_the_run(lab: L
     assert intervention.step == player.run.env_steps
     assert player.run.config.replay == "uniform"
     assert "doctor-no_replay" not in {button.key for button in at.button}
+
+
+@pytest.mark.parametrize("view", [View(("replay",)), View((), ("replay",))], ids=str)
+def test_a_knob_that_a_link_locks_or_hides_is_the_doctors_no_more(lab: Lab, view: View) -> None:
+    player = on_stage(lab, PRESETS["no_replay"].changed({"hidden": (8,)}))
+    remember(lab, Opened(Link(player.run.recipe), player.id, player.run.serial, view))
+    player.run.advance(episodes=6)
+    button = opened(lab, "train").button(key="doctor-no_replay")
+    assert button.disabled
+    assert button.help == LOCKED_WORDS
 
 
 def test_the_past_is_judged_as_it_was_and_offers_no_knob(lab: Lab) -> None:

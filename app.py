@@ -18,6 +18,7 @@ PAGES = {
     "critic": ("Critic", ":material/grid_on:"),
     "update": ("One update", ":material/biotech:"),
     "forgetting": ("Forgetting", ":material/psychology_alt:"),
+    "compare": ("Compare", ":material/compare_arrows:"),
 }
 
 st.set_page_config(page_title="DDPG Lab", page_icon="pages/ui/assets/icon.svg", layout="wide")

@@ -96,7 +96,7 @@ _FORGETTING: Final = Comparison(
     (
         _fast("replay kept"),
         _branched("newest transition only", replay="latest", batch_size=1),
-        *(_branched(f"newest {window}", replay="latest", batch_size=window) for window in (8, 32, 128, 200)),
+        *(_branched(f"window of {window}", capacity=window) for window in (8, 32, 128, 200)),
     ),
     evaluate_at=(45, 50, 55, 60),
     title="Forgetting",

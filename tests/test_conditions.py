@@ -151,7 +151,8 @@ def test_forgetting_branches_every_condition_off_the_same_forty_episodes() -> No
     assert not kept.changes
     assert {condition.config for condition in comparison.conditions} == {PRESETS["fast"]}
     assert [condition.changes[0].changes for condition in branched] == [
-        {"replay": "latest", "batch_size": size} for size in (1, 8, 32, 128, 200)
+        {"replay": "latest", "batch_size": 1},
+        *({"capacity": window} for window in (8, 32, 128, 200)),
     ]
     assert {condition.changes[0].episode for condition in branched} == {comparison.branch_episode} == {40}
     assert comparison.evaluate_at == (40, 45, 50, 55, 60)

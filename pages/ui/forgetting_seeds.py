@@ -1,123 +1,29 @@
-"""Forgetting over several seeds: the ready-made comparison, computed by one thread behind the pages, with its chart."""
+"""Forgetting over several seeds: the ready-made comparison, what it says of forgetting, and its chart."""
 
 from __future__ import annotations
 
-import json
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from ddpg_core.condition_sets import CONDITION_SETS
-from ddpg_core.conditions import Comparison, Condition
+from ddpg_core.conditions import Comparison
 from ddpg_core.environment import Array
-from ddpg_core.experiment import Cell, Result, cells, compute_cells
+from ddpg_core.experiment import Result
 from ddpg_core.metrics import bootstrap_interval, forgetting_index, medians
 from ddpg_core.summary import MIN_SEEDS, evaluation_means, results_of
-from pages.ui.kernel import KERNEL
 from pages.ui.live import Figure, packed
 from pages.ui.theme import ROLES, RUN_COLOURS, grown, layout, minus
 
 READY_MADE: Final = CONDITION_SETS["forgetting"]
 CHART_PX: Final = 330
-_BREATH_S: Final = 0.02
-"""What the thread leaves to pages and to training after each episode."""
-_MOST_KEPT: Final = 600
-_WORKER: Final = ThreadPoolExecutor(1, "forgetting")
-_kept: OrderedDict[str, Result] = OrderedDict()
-"""Results by cell: pure functions of it, so that the next session that asks has them at once."""
 
 
 def comparison_of(seeds: range, *, windows: bool) -> Comparison:
     """The ready-made comparison over `seeds`, or of its two ends only: replay kept, and the newest transition alone."""
     chosen = READY_MADE.conditions if windows else READY_MADE.conditions[:2]
-    offered = tuple(_offered(condition) for condition in chosen)
-    return replace(READY_MADE, conditions=offered, seeds=tuple(seeds), evaluate_at=())
-
-
-def _offered(condition: Condition) -> Condition:
-    """The condition with the engine that this server has."""
-    engine = KERNEL.offered({"engine": condition.config.engine})
-    return replace(condition, config=condition.config.changed(engine))
-
-
-class Repeats:
-    """A comparison being computed in the background.
-
-    Args:
-        comparison: What is asked.
-        wanted: Asked after every episode: whether somebody still looks.
-
-    Attributes:
-        results: Those that are there, by condition and seed.
-        working: Whether it goes on.
-        problem: What went wrong, or "".
-    """
-
-    def __init__(self, comparison: Comparison, wanted: Callable[[], bool]) -> None:
-        self.comparison, self._wanted = comparison, wanted
-        self.results: dict[tuple[str, int], Result] = {}
-        self.problem = ""
-        self._episodes: dict[tuple[str, int], int] = {}
-        self._stopped = threading.Event()
-        missing = []
-        for cell in cells(comparison):
-            found = _kept.get(_name(cell))
-            if found:
-                self.results[cell.key] = found
-            else:
-                missing.append(cell)
-        self.working = bool(missing)
-        if missing:
-            threading.Thread(target=self._compute, args=(missing,), name="forgetting-seeds", daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop after the episode going on; what is finished stays."""
-        self._stopped.set()
-
-    @property
-    def share(self) -> float:
-        """How much is done, in [0, 1]."""
-        total = len(self.comparison.conditions) * len(self.comparison.seeds) * self.comparison.episodes
-        done = dict.fromkeys(list(self.results), self.comparison.episodes)
-        return min(1.0, sum({**self._episodes, **done}.values()) / total)
-
-    def _ended(self) -> bool:
-        return self._stopped.is_set() or not self._wanted()
-
-    def _watch(self, cell: Cell, episode: int) -> None:
-        if self._ended():
-            raise CancelledError
-        self._episodes[cell.key] = episode
-        time.sleep(_BREATH_S)
-
-    def _compute(self, missing: list[Cell]) -> None:
-        names = {cell.key: _name(cell) for cell in missing}
-        try:
-            for result in compute_cells(missing, _WORKER, self._watch, self._ended):
-                self.results[result.key] = result
-                _keep(names[result.key], result)
-        except ValueError as error:
-            self.problem = str(error)
-        finally:
-            self.working = False
-
-
-def _name(cell: Cell) -> str:
-    """A text that is the same for equal cells only."""
-    data = [cell.condition.to_dict(), cell.seed, cell.episodes, cell.evaluate_at, cell.starts]
-    return json.dumps(data, sort_keys=True)
-
-
-def _keep(name: str, result: Result) -> None:
-    _kept[name] = result
-    while len(_kept) > _MOST_KEPT:
-        _kept.popitem(last=False)
+    return replace(READY_MADE, conditions=chosen, seeds=tuple(seeds), evaluate_at=())
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class FairLock:
         self._free.release()
 
 
-_CORES = FairLock(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+CORES: Final = FairLock(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 """As many slices run at once, over all sessions, as there are cores."""
 
 
@@ -298,7 +298,7 @@ class Lab:
             elapsed, before = now - before, now
             speed = SPEEDS[self.speed]
             for player in list(self.players):
-                with _CORES, self._lock:
+                with CORES, self._lock:
                     if player.playing and not self._ahead(player):
                         self._train(player, speed, elapsed)
             with self._lock:

@@ -18,7 +18,6 @@ from ddpg_core.metrics import evaluate_policy
 from ddpg_core.networks import MLP
 from ddpg_core.recipe import Recipe
 from ddpg_core.run import Run
-from pages.ui import forgetting_seeds
 from pages.ui.curves import curve_of
 from pages.ui.family import family_order, parent_of
 from pages.ui.forgetting import (
@@ -50,7 +49,7 @@ from pages.ui.forgetting_probe import (
     returns_of,
     start_angles,
 )
-from pages.ui.forgetting_seeds import READY_MADE, Forgot, Repeats, comparison_of, forgot, in_words, seeds_chart
+from pages.ui.forgetting_seeds import READY_MADE, Forgot, comparison_of, forgot, in_words, seeds_chart
 from pages.ui.lab import MAX_RUNS, Lab
 from pages.ui.player import Player
 from tests.helpers import CAR, IDLE, SMALL, trained
@@ -334,32 +333,6 @@ def test_the_comparison_is_the_ready_made_one_or_its_first_two_conditions() -> N
     assert len(all_six.conditions) == len(READY_MADE.conditions)
     assert (two.seeds, two.evaluate_at, two.branch_episode) == ((4, 5, 6), (40, 60), 40)
     assert two.conditions[1].changes == READY_MADE.conditions[1].changes
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Comparison:
-    """Two conditions × two seeds that take a tenth of a second, and nothing kept from before."""
-    monkeypatch.setattr(forgetting_seeds, "_kept", type(forgetting_seeds._kept)())
-    later = Later(dict(NEWEST), episode=1)
-    return Comparison((Condition("kept", IDLE), Condition("newest", IDLE, (later,))), 2, (0, 1), starts=1)
-
-
-def test_repeats_are_computed_behind_the_page_and_known_to_whoever_asks_next(small: Comparison) -> None:
-    first = Repeats(small, lambda: True)
-    assert eventually(lambda: not first.working)
-    assert (len(first.results), first.share, first.problem) == (4, 1.0, "")
-    again = Repeats(small, lambda: True)
-    assert not again.working
-    assert again.results == first.results
-
-
-def test_repeats_that_are_stopped_or_that_nobody_wants_end_without_a_fault(small: Comparison) -> None:
-    stopped, alone = Repeats(replace(small, episodes=2000), lambda: True), Repeats(small, lambda: False)
-    stopped.stop()
-    for repeats in (stopped, alone):
-        assert eventually(lambda repeats=repeats: not repeats.working)
-        assert len(repeats.results) < 4
-        assert repeats.problem == ""
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -474,7 +474,7 @@ def test_many_threads_never_put_too_many_runs_on_the_stage(lab: Lab) -> None:
 def test_a_lab_of_many_runs_takes_no_more_of_the_machine_than_one_of_one(
     make_lab: Callable[[], Lab], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lab_module, "_CORES", FairLock(1))
+    monkeypatch.setattr(lab_module, "CORES", FairLock(1))
     few, many = make_lab(), make_lab()
     (lonely,) = [on_stage(few, IDLE, play=True)]
     crowd = [on_stage(many, IDLE, seed, play=True) for seed in range(MAX_RUNS)]

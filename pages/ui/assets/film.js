@@ -4,6 +4,7 @@ import {css, fit, floats, legible, mount, signed} from './shared.js'
 import {drawPendulum} from './pendulum.js'
 
 const STYLE = `
+:host { display: block; container-type: inline-size; }
 .film { display: grid; grid-template: "screen traces" / minmax(280px, 470px) minmax(260px, 1fr); gap: 22px;
   font-family: var(--st-font); color: var(--st-text-color); font-variant-numeric: tabular-nums; }
 .film.two { grid-template: "screen" "traces" / minmax(0, 1fr); }
@@ -52,7 +53,15 @@ canvas { display: block; width: 100%; }
   .film.two .stages { flex-direction: column; align-items: center; gap: 8px; }
   .two .stage { width: min(100%, 270px); flex: none; }
   .two.wide .stage { width: 100%; }
-}`
+}
+@container (max-width: 640px) {
+  .film { grid-template: "screen" "traces" / minmax(0, 1fr); gap: 14px; }
+  .two .trace { display: flex; flex-direction: column; justify-content: end; }
+  .two .trace .line { flex-wrap: wrap; row-gap: 0; }
+  .two .trace .line > :first-child { flex-basis: 100%; }
+  .two .total { white-space: nowrap; }
+}
+@container (min-width: 420px) and (max-width: 640px) { .film:not(.two) .stage { max-width: 320px; } }`
 const MARKUP = `<div class="screen"><div class="stages"></div>
   <div class="bar"><button type="button">Pause</button><input type="range" min="0" step="any" aria-label="Time in the episode">
     <output aria-label="Time">0.0 s</output>

@@ -1,4 +1,4 @@
-"""The command line: `python -m ddpg_core presets | train | evaluate | compare | bench`. The same core, no browser."""
+"""The command line, `python -m ddpg_core COMMAND`: the same core, no browser."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 
 from ddpg_core.checkpoint import load_checkpoint, save_checkpoint, write_whole
 from ddpg_core.config import PRESET_NOTES, PRESETS, SETTINGS, Config, format_value, parse_value, shown
+from ddpg_core.export import FORMATS
 from ddpg_core.recipe import MAX_STEP, Intervention, Recipe, preset_of
 
 CHECKPOINT: Final = "checkpoint.safetensors"
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         help="change live settings before this env step",
     )
     train.add_argument("--engine", choices=SETTINGS["engine"].choices, help="who computes the update")
+    train.add_argument("--recipe", type=Path, metavar="FILE", help="train this recipe, or the one in a policy's file")
     train.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run saved in this folder")
     train.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (with --resume: that one)")
     train.set_defaults(command=_train)
@@ -72,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=_whole(0), default=0, help="seed of the start states (default: 0)")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
     evaluate.set_defaults(command=_evaluate)
+
+    export = commands.add_parser("export", help="write a saved agent as a file that works elsewhere, and verify it")
+    export.add_argument("folder", type=Path, metavar="DIR", help="folder that `train` wrote")
+    export.add_argument("--format", choices=FORMATS, required=True, help="kind of file")
+    export.add_argument("--episode", default="last", metavar="best|last|N", help="which policy (default: last)")
+    export.add_argument("--out", type=Path, metavar="FILE", help="file to write, or a folder (default: this one)")
+    export.set_defaults(command=_export)
 
     compare = commands.add_parser("compare", help="train conditions × seeds on all cores or on a cluster")
     compare.add_argument("conditions", metavar="CONDITIONS", help="a JSON file, or the name of a ready-made set")
@@ -122,19 +131,7 @@ def _train(parsed: argparse.Namespace) -> int:
     from ddpg_core.run import Run
 
     if parsed.resume:
-        given = [
-            flag
-            for flag, value in (
-                ("--preset", parsed.preset),
-                ("--seed", parsed.seed),
-                ("--set", parsed.set),
-                ("--at", parsed.at),
-                ("--engine", parsed.engine),
-            )
-            if value not in (None, [])
-        ]
-        if given:
-            raise ValueError(f"--resume goes on with the saved recipe: leave out {', '.join(given)}")
+        _check_left_out("--resume", parsed, "recipe")
         run = load_checkpoint(parsed.resume / CHECKPOINT)
         if run.episode >= parsed.episodes:
             raise ValueError(f"--episodes must be more than the {run.episode} already finished, got {parsed.episodes}")
@@ -165,7 +162,21 @@ def _train(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _check_left_out(flag: str, parsed: argparse.Namespace, *more: str) -> None:
+    """Raise if settings are given beside a saved recipe."""
+    given = [
+        name for name in ("preset", "seed", "set", "at", "engine", *more) if getattr(parsed, name) not in (None, [])
+    ]
+    if given:
+        raise ValueError(f"{flag} goes on with the saved recipe: leave out {', '.join('--' + name for name in given)}")
+
+
 def _recipe(parsed: argparse.Namespace) -> Recipe:
+    if parsed.recipe:
+        from ddpg_core.imports import read_path, recipe_of
+
+        _check_left_out("--recipe", parsed)
+        return recipe_of(read_path(parsed.recipe))
     changes = _assignments("--set", parsed.set)
     if parsed.engine:
         changes["engine"] = parsed.engine
@@ -284,6 +295,12 @@ def _evaluate(parsed: argparse.Namespace) -> int:
     if result.regrets is not None:
         print(f"regret {summary['regret_mean']:.1f} to a near-optimal policy from the same starts")
     return 0
+
+
+def _export(parsed: argparse.Namespace) -> int:
+    from ddpg_core.export_command import export_run
+
+    return export_run(load_checkpoint(parsed.folder / CHECKPOINT), parsed)
 
 
 def _compare(parsed: argparse.Namespace) -> int:

@@ -32,6 +32,20 @@ def render_states(env_id: str, states: Array) -> NDArray[np.uint8]:
         return np.array([_render(_renderer(env_id), state) for state in states], dtype=np.uint8)
 
 
+def pendulum_close_ups(states: Array, torques: Array, side_px: int) -> NDArray[np.uint8]:
+    """Gymnasium's pictures of pendulum states [N, 2] with the arrows of torques [N] in N·m: RGB [N, side, side, 3].
+
+    Each shows what a cell of the sheet does: `CELL_UNITS` pole lengths around the pivot, on white.
+    """
+    with _lock:
+        env = _new_renderer("Pendulum-v1")
+        env.screen_dim = round(side_px * _SCREEN_UNITS / CELL_UNITS)
+        low = env.screen_dim // 2 - side_px // 2
+        part = slice(low, low + side_px)
+        pictures = [_render(env, *shown)[part, part] for shown in zip(states, torques, strict=True)]
+    return np.array(pictures, dtype=np.uint8)
+
+
 def pendulum_sheet() -> NDArray[np.uint8]:
     """All pendulum angles in one picture: RGBA [rows × CELL_PX, SHEET_COLUMNS × CELL_PX, 4].
 
@@ -65,9 +79,9 @@ _renderer = functools.cache(_new_renderer)
 """One renderer an environment for the whole process; used under the lock."""
 
 
-def _render(env: Any, state: Array) -> NDArray[np.uint8]:
-    """The picture of one state: RGB [height, width, 3]."""
-    env.state, env.last_u = state, None
+def _render(env: Any, state: Array, torque_nm: float | None = None) -> NDArray[np.uint8]:
+    """The picture of one state, with the arrow of a pendulum's torque if given: RGB [height, width, 3]."""
+    env.state, env.last_u = state, torque_nm
     picture: NDArray[np.uint8] = env.render()
     return picture
 

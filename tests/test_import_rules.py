@@ -9,6 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 OWN_GENERATORS = ("np.random.default_rng(", "np.random.SeedSequence(", "np.random.PCG64(")
+OPTIONAL = {
+    "cluster": {"distributed"},
+    "film": {"av"},
+    "onnx_file": {"onnx", "onnxruntime"},
+    "sb3_file": {"stable_baselines3"},
+}
 MODULES = sorted((ROOT / "ddpg_core").rglob("*.py"))
 
 
@@ -37,9 +43,8 @@ def test_importing_the_whole_core_in_a_fresh_process_brings_in_no_interface() ->
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_core_imports_only_what_it_may(path: Path) -> None:
-    allowed = {"ddpg_core", "numpy", "torch", "gymnasium", "pygame", "safetensors", "numba", "llvmlite"}
-    optional = {"distributed"} if path.stem == "cluster" else set()
-    assert imported_by(path) - set(sys.stdlib_module_names) <= allowed | optional
+    allowed = {"ddpg_core", "numpy", "torch", "gymnasium", "pygame", "safetensors", "numba", "llvmlite", "PIL"}
+    assert imported_by(path) - set(sys.stdlib_module_names) <= allowed | OPTIONAL.get(path.stem, set())
     assert not imported_by(path) & {"pickle", "marshal", "shelve"}
 
 

@@ -72,7 +72,11 @@ class Server:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:

@@ -19,7 +19,7 @@ from ddpg_core.environment import (
     pendulum_step,
 )
 from ddpg_core.networks import MLP
-from ddpg_core.oracle import MAX_GAMMA, grid_nodes, interpolation
+from ddpg_core.oracle import EPISODE_STEPS, MAX_GAMMA, grid_nodes, interpolation
 
 if TYPE_CHECKING:
     from ddpg_core.networks import TensorLayers
@@ -169,6 +169,20 @@ def true_q(
     anchors = _closed(total[count:], corners[:, count:], weights[:, count:], discount)
     values = total[:count] + discount * (anchors[corners[:, :count]] * weights[:, :count]).sum(0)
     return values.reshape(angle_rad.shape)
+
+
+def policy_returns(actor_net: MLP, actor: Array, action_scale: Array, physics: Physics, starts: Array) -> Array:
+    """Undiscounted returns [N] of a pendulum policy without noise, an episode from each of `starts` [N, 2].
+
+    What `ddpg_core.metrics.evaluate_policy` gives in Gymnasium itself, all side by side and so many times as fast.
+    """
+    angle, velocity = starts.T
+    total = np.zeros(len(starts))
+    for _ in range(EPISODE_STEPS):
+        torque = policy_map(actor_net, actor, action_scale, pendulum_obs(angle, velocity))
+        angle, velocity, reward = pendulum_step(angle, velocity, torque, physics)
+        total += reward
+    return total
 
 
 def _closed(reward: Array, corners: Array, weights: Array, discount: float) -> Array:

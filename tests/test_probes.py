@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 
 from ddpg_core.config import Config
-from ddpg_core.environment import Environment, Physics, pendulum_obs, pendulum_step
+from ddpg_core.environment import Environment, Physics, pendulum_obs, pendulum_step, start_states
+from ddpg_core.metrics import evaluate_policy
 from ddpg_core.networks import MLP
 from ddpg_core.probes import (
     policy_map,
+    policy_returns,
     q_along_torque,
     q_map,
     state_grid,
     torque_gradient,
     true_q,
 )
-from tests.helpers import trained
+from tests.helpers import SMALL, trained
 
 ACTOR, CRITIC = MLP((3, 8, 1), squash=True), MLP((4, 8, 6, 1), squash=False)
 ZERO = np.zeros(ACTOR.parameter_count, np.float32)
@@ -153,3 +155,11 @@ def test_networks_that_diverged_give_values_that_are_not_finite_and_no_warning()
         assert not np.isfinite(q_map(CRITIC, critic, grid.obs, 0.0)).all()
         assert not np.isfinite(torque_gradient(CRITIC, critic, grid.obs, 0.0)).all()
         assert policy_map(ACTOR, actor, HALF, grid.obs).shape == (3, 3)
+
+
+def test_evaluating_all_starts_at_once_gives_what_gymnasium_gives() -> None:
+    run = trained(400, SMALL.changed({"gravity": 9.0}))
+    starts = start_states(run.config, 8, 3)
+    oracle = evaluate_policy(run.act, run.config, starts)
+    ours = policy_returns(run.learner.actor_net, run.learner.actor, run.action_scale, Physics.of(run.config), starts)
+    np.testing.assert_allclose(ours, oracle, rtol=1e-3)

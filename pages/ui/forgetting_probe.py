@@ -13,13 +13,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ddpg_core.config import Config
-from ddpg_core.environment import Array, Physics, pendulum_angles, pendulum_obs, pendulum_step, start_states
+from ddpg_core.environment import Array, Physics, pendulum_angles, start_states
 from ddpg_core.experiment import STARTS_SEED, random_return
 from ddpg_core.metrics import forgetting_index
 from ddpg_core.moments import Moment
 from ddpg_core.networks import MLP
-from ddpg_core.oracle import EPISODE_STEPS
-from ddpg_core.probes import policy_map, q_map, state_grid
+from ddpg_core.probes import policy_map, policy_returns, q_map, state_grid
 from pages.ui.clips import on_screen
 from pages.ui.forgetting import name_of
 from pages.ui.lab import Lab
@@ -86,27 +85,13 @@ class Path:
         return forgetting_index(np.full(len(means), means[0]), means, self.random)
 
 
-def returns_of(net: MLP, actor: Array, action_scale: Array, physics: Physics, starts: Array) -> Array:
-    """Returns [N] of a pendulum policy without noise, one episode from each of `starts` [N, 2], all side by side.
-
-    What `ddpg_core.metrics.evaluate_policy` gives, many times as fast.
-    """
-    angle, velocity = starts.T
-    total = np.zeros(len(starts))
-    for _ in range(EPISODE_STEPS):
-        torque = policy_map(net, actor, action_scale, pendulum_obs(angle, velocity))
-        angle, velocity, reward = pendulum_step(angle, velocity, torque, physics)
-        total += reward
-    return total
-
-
 def evaluated(known: Known | None, pauses: Sequence[Pause], runs: frozenset[int]) -> Known:
     """What is known of `runs`, by serial number, with some more policies evaluated; pure."""
     config = pauses[0].config
     starts = start_states(config, STARTS, STARTS_SEED)
     returns = {key: values for key, values in known.returns.items() if key[0] in runs} if known else {}
     for each in pauses[:AT_ONCE]:
-        returns[each.key] = returns_of(each.net, each.actor, each.action_scale, Physics.of(each.config), starts)
+        returns[each.key] = policy_returns(each.net, each.actor, each.action_scale, Physics.of(each.config), starts)
     return Known(random_return(config, STARTS), returns)
 
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from ddpg_core.conditions import Change as Later
 from ddpg_core.conditions import Comparison, Condition
 from ddpg_core.config import PRESETS
-from ddpg_core.environment import Physics, start_states
+from ddpg_core.environment import start_states
 from ddpg_core.experiment import STARTS_SEED, Evaluated, Result
 from ddpg_core.metrics import evaluate_policy
 from ddpg_core.networks import MLP
@@ -46,7 +46,6 @@ from pages.ui.forgetting_probe import (
     evaluated,
     paths_of,
     pauses_of,
-    returns_of,
     start_angles,
 )
 from pages.ui.forgetting_seeds import READY_MADE, Forgot, comparison_of, forgot, in_words, seeds_chart
@@ -167,14 +166,6 @@ def test_a_run_can_be_branched_where_its_state_was_kept(trunk: Player) -> None:
 
 
 # --- arrays -----------------------------------------------------------------------------------------------------------
-
-
-def test_evaluating_all_starts_at_once_gives_what_gymnasium_gives() -> None:
-    run = trained(400, SMALL.changed({"gravity": 9.0}))
-    starts = start_states(run.config, 8, STARTS_SEED)
-    oracle = evaluate_policy(run.act, run.config, starts)
-    ours = returns_of(run.learner.actor_net, run.learner.actor, run.action_scale, Physics.of(run.config), starts)
-    np.testing.assert_allclose(ours, oracle, rtol=1e-3)
 
 
 def test_index_is_the_share_of_what_was_learned_that_is_lost() -> None:

@@ -19,6 +19,7 @@ PAGES = {
     "update": ("One update", ":material/biotech:"),
     "forgetting": ("Forgetting", ":material/psychology_alt:"),
     "compare": ("Compare", ":material/compare_arrows:"),
+    "export": ("Export", ":material/ios_share:"),
 }
 
 st.set_page_config(page_title="DDPG Lab", page_icon="pages/ui/assets/icon.svg", layout="wide")

@@ -7,7 +7,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import numpy as np
 from ddpg_core.config import Config, format_value, shown
 from ddpg_core.environment import Array, Environment
 from ddpg_core.metrics import evaluate, moving_average
+from ddpg_core.moments import Moment
 from ddpg_core.networks import MLP, forward
 from ddpg_core.recipe import MAX_STEP, Recipe, preset_of
 from ddpg_core.run import Run
@@ -164,16 +165,26 @@ def policy_at(run: Run, episode: int | None = None, starts: int = STARTS) -> Pol
     moment = run.at(episode)
     if moment.weights_of != moment.episode:
         moment = run.at(moment.weights_of)
-    net, config = run.learner.actor_net, moment.config
+    return policy_from(run.recipe, run.learner.actor_net, moment, starts)
+
+
+def policy_from(recipe: Recipe, net: MLP, moment: Moment, starts: int = STARTS) -> Policy:
+    """The policy of a moment that has its own episode's weights, evaluated; the run may go on meanwhile.
+
+    Raises:
+        ValueError: Its weights are not finite.
+    """
     if not np.isfinite(moment.actor).all():
         raise ValueError("episode must be one before the run diverged: these weights are not finite numbers")
-    env = Environment(config, np.random.default_rng(0))
-    blank = dict.fromkeys(_EVALUATION, 0)
-    card = Card(run.recipe, moment.episode, moment.env_steps, blank, _versions())
-    parts = (net, moment.actor, moment.action_scale, env.action_low, env.action_high)
-    found = evaluate(Policy(*parts, card), config, starts, STARTS_SEED).summary()
-    evaluation = {name: found[name] for name in _EVALUATION}
-    return Policy(*parts, Card(run.recipe, moment.episode, moment.env_steps, evaluation, _versions()))
+    env = Environment(moment.config, np.random.default_rng(0))
+    card = Card(recipe, moment.episode, moment.env_steps, dict.fromkeys(_EVALUATION, 0), _versions())
+    return evaluated(Policy(net, moment.actor, moment.action_scale, env.action_low, env.action_high, card), starts)
+
+
+def evaluated(policy: Policy, starts: int = STARTS) -> Policy:
+    """The policy with a card that says how good it is here on `starts` fixed starts, whatever it said before."""
+    found = evaluate(policy, policy.card.config, starts, STARTS_SEED).summary()
+    return replace(policy, card=replace(policy.card, evaluation={name: found[name] for name in _EVALUATION}))
 
 
 def best_episode(run: Run) -> int:

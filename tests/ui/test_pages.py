@@ -68,7 +68,7 @@ def test_page_opens_and_sends_what_a_browser_can_read(
     assert all("step 300" in error and "Reset" in error for error in stopped_by_itself)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "compare"])  # it needs no run on the stage
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("compare", "export")])  # they need no run
 def test_page_without_a_run_says_what_will_be_there_and_starts_one(
     visit: Callable[..., AppTest], lab: Lab, page: str
 ) -> None:

@@ -56,7 +56,8 @@ _FIND_FILM = """() => {
 _LATENCY = """() => new Promise(done => {
   const began = performance.now()
   const state = () => STATE, before = state()
-  const look = () => state() === before ? requestAnimationFrame(look) : done(performance.now() - began)
+  const passed = () => performance.now() - began
+  const look = () => state() === before && passed() < 5000 ? requestAnimationFrame(look) : done(passed())
   look()
 })"""
 
@@ -96,12 +97,13 @@ def live_rate(visitor: Visitor) -> float:
 
 
 def latency_ms(visitor: Visitor, state: str, control: str, times: int = 15) -> float:
-    """Median time from an arrow key on the slider called `control` to a change of `state`, a JavaScript expression."""
+    """Median time from an arrow key on the slider called `control` to another `state`, in JavaScript; 5 s if lost."""
     slider = visitor.page.get_by_role("slider", name=control)
     latencies = []
     for number in range(times):
         slider.focus()
-        waiting = visitor.page.evaluate_handle(f"({{done: null, start: ({_LATENCY.replace('STATE', state)})}})")
+        measure = _LATENCY.replace("STATE", state)
+        waiting = visitor.page.evaluate_handle(f"({{done: null, start: ({measure})}})")
         visitor.page.evaluate("w => { w.done = w.start() }", waiting)
         visitor.page.keyboard.press("ArrowRight" if number % 2 else "ArrowLeft")
         latencies.append(float(visitor.page.evaluate("w => w.done", waiting)))

@@ -53,7 +53,8 @@ def stream_chart(errors: Array, first: int, looked_at: int | None) -> Figure:
 def draw_stream(lab: Lab, player: Player, looked_at: int | None) -> None:
     """The newest updates, or the newest ones at the cursor."""
     with lab.reading():
-        table, end = player.run.logs.updates, lab.moment(player).updates
+        table = player.run.logs.updates
+        end = table.total if lab.cursor is None else lab.moment(player).updates  # a moment copies all weights
         first = min(max(end - SHOWN, table.first), end)
         errors = table.read("td_error_abs", first, end)
     live.charts([stream_chart(errors, first, looked_at)], key="update-stream")

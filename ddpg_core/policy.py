@@ -18,7 +18,7 @@ from ddpg_core.environment import Array, Environment
 from ddpg_core.metrics import evaluate, moving_average
 from ddpg_core.moments import Moment
 from ddpg_core.networks import MLP, forward
-from ddpg_core.recipe import MAX_STEP, Recipe, preset_of
+from ddpg_core.recipe import MAX_STEP, Recipe, check_whole, preset_of
 from ddpg_core.run import Run
 
 VERSION: Final = "0.1.0"
@@ -58,10 +58,10 @@ class Card:
     def __post_init__(self) -> None:
         _check_names("card evaluation", self.evaluation, _EVALUATION)
         _check_names("card versions", self.versions, _VERSIONS)
-        _check_count("card episode", self.episode)
-        _check_count("card env_steps", self.env_steps)
+        check_whole("card episode", self.episode, MAX_STEP)
+        check_whole("card env_steps", self.env_steps, MAX_STEP)
         for name in ("episodes", "seed"):
-            _check_count(f"card {name}", self.evaluation[name], 2**32)
+            check_whole(f"card {name}", self.evaluation[name], 2**32)
         for name in _EVALUATION[:3]:
             value = self.evaluation[name]
             if (name, value) != ("regret_mean", None) and not _is_finite(value):
@@ -217,11 +217,6 @@ def _versions() -> dict[str, str]:
 def _check_names(what: str, data: Any, expected: tuple[str, ...]) -> None:
     if not isinstance(data, Mapping) or set(data) != set(expected):
         raise ValueError(f"{what} must hold {', '.join(expected)}, got {shown(data)}")
-
-
-def _check_count(what: str, value: Any, high: int = MAX_STEP) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= high:
-        raise ValueError(f"{what} must be a whole number in [0, {high}], got {shown(value)}")
 
 
 def _is_finite(value: Any) -> bool:

@@ -15,10 +15,11 @@ from ddpg_core.recipe import MAX_SEED
 from ddpg_core.summary import MIN_SEEDS
 from pages.ui.compare import EPISODES, FIRST_SET, SEEDS, Desk, Estimate, asked_of, estimated, plan_of, with_condition
 from pages.ui.compare_charts import shortened
-from pages.ui.compare_words import duration, plain, what
+from pages.ui.compare_words import duration, what
 from pages.ui.comparing import Comparing, Presence, missing_of
 from pages.ui.jobs import Latest
 from pages.ui.kernel import KERNEL
+from pages.ui.words import plain
 
 _SET, _SEEDS, _FIRST, _EPISODES = "compare-set", "compare-seeds", "compare-first-seed", "compare-episodes"
 _FILE, _ESTIMATE = "compare-file", "compare-estimate"

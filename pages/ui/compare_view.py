@@ -13,10 +13,11 @@ from pages.ui import live
 from pages.ui.compare import Desk
 from pages.ui.compare_charts import curve_charts, grid_chart
 from pages.ui.compare_setup import planned
-from pages.ui.compare_words import EXPLAINED, about, conclusion, duration, plain, table
+from pages.ui.compare_words import EXPLAINED, about, conclusion, duration, table
 from pages.ui.comparing import Presence
 from pages.ui.kernel import KERNEL
 from pages.ui.lab import MAX_RUNS, Lab
+from pages.ui.words import plain
 
 _NAME, _SEED = "compare-open-name", "compare-open-seed"
 
@@ -153,5 +154,4 @@ def open_run(lab: Lab, result: Result) -> None:
     """Train the run of a cell again, as far as it went; its recipe gives the same numbers."""
     player = lab.add(result.recipe)
     if player:
-        lab.speed = "flat out"
-        lab.play(player.id, max(len(result.returns), 1))
+        lab.hurry(player.id, max(len(result.returns), 1))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from ddpg_core.conditions import Comparison, Condition
-from ddpg_core.config import SETTINGS, format_value
 from ddpg_core.recipe import preset_of
 from ddpg_core.summary import BETTER, MIN_SEEDS, NO_EFFECT, TOO_FEW, WORSE
 from pages.ui.compare_charts import colour_of
 from pages.ui.theme import minus
+from pages.ui.words import plain, settings_in_words
 
 EXPLAINED: Final = {
     "return after training": "Without noise, from the same start states for every run; near −140 is as good as it "
@@ -86,15 +85,11 @@ def what(condition: Condition) -> str:
     """How a condition differs from the nearest preset, and what changes while it is trained."""
     preset, changed = preset_of(condition.config)
     changed.pop("engine", None)
-    words = [", ".join([f"preset {preset}", *_settings(changed)])]
+    words = [", ".join([f"preset {preset}", *settings_in_words(changed)])]
     for item in condition.changes:
         when = f"step {item.step:,}" if item.episode is None else f"episode {item.episode}"
-        words.append(f"after {when}: {', '.join(_settings(item.changes))}")
+        words.append(f"after {when}: {', '.join(settings_in_words(item.changes))}")
     return "; ".join(words)
-
-
-def _settings(changes: Mapping[str, Any]) -> list[str]:
-    return [f"{SETTINGS[name].label.lower()} {minus(format_value(value))}" for name, value in changes.items()]
 
 
 def _span(text: str) -> str:
@@ -168,8 +163,3 @@ def duration(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"about {seconds / 60:.0f} minutes"
     return f"about {seconds / 3600:.1f} hours"
-
-
-def plain(text: str) -> str:
-    """User's text that Markdown shows as it is: no links, pictures or formulas."""
-    return re.sub(r"([\\`*_{}\[\]()#+.!~$:<>|-])", r"\\\1", text)

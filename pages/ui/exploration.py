@@ -12,11 +12,11 @@ from ddpg_core.environment import Array
 from pages.ui.live import Figure, packed
 from pages.ui.theme import ROLES, layout, minus
 from pages.ui.trail import BLOCK, Trail
+from pages.ui.words import raised
 
 HEIGHT_PX: Final = 500
 CLIPPED: Final = "#d9603b"
 _GRID: Final = "rgba(138, 143, 156, 0.25)"
-_RAISED: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ROWS: Final = (
     ("noise", "noise", "Noise"),
     ("policy", "actor", "What the policy wants"),
@@ -113,7 +113,7 @@ def scale_words(trail: Trail, config: Config, episode: int) -> tuple[str, str]:
         return "none", "Noise is off: the policy alone acts."
     scale = config.noise_scale * config.noise_decay**episode
     unit = trail.unit or " action units"
-    formula = f"{config.noise_scale:g} × {config.noise_decay:g}{str(episode).translate(_RAISED)}"
+    formula = f"{config.noise_scale:g} × {config.noise_decay:g}{raised(episode)}"
     return f"{scale:.2f}", f"= {formula}. It multiplies noise by {trail.amplitude:.2f}{unit}."
 
 

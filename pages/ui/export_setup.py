@@ -12,13 +12,13 @@ from ddpg_core.gallery import PIECES, gallery, path_of
 from ddpg_core.imports import read_file, recipe_of
 from ddpg_core.policy import Policy, file_stem
 from ddpg_core.recipe import Intervention, Recipe
-from pages.ui.compare_words import plain
 from pages.ui.export import EPISODES, RUN, Desk, choices, chosen
 from pages.ui.export_view import EPISODE
 from pages.ui.export_words import gallery_words
 from pages.ui.kernel import KERNEL
 from pages.ui.lab import MAX_RUNS, Lab
 from pages.ui.player import Player
+from pages.ui.words import plain
 
 MAX_FILE_MB: Final = 4
 _POLICY: Final = "export-policy"
@@ -81,8 +81,7 @@ def train_again(lab: Lab, desk: Desk, policy: Policy) -> None:
     if player:
         desk.choice, desk.again = RUN, (policy, player.run.serial)
         st.session_state[EPISODE] = next(iter(EPISODES))
-        lab.speed = "flat out"
-        lab.play(player.id, max(policy.card.episode, 1))
+        lab.hurry(player.id, max(policy.card.episode, 1))
 
 
 def open_recipe(lab: Lab, recipe: Recipe) -> Player | None:

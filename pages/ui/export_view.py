@@ -11,7 +11,6 @@ from ddpg_core.environment import pendulum_angles
 from ddpg_core.export import FORMATS, Exported
 from pages.ui import live
 from pages.ui.clips import at_rest, clip_of, film_settings
-from pages.ui.compare_words import plain
 from pages.ui.critic_charts import SMALL_PX, torque_map
 from pages.ui.export import AT_ONCE, EPISODES, LOOK, Desk, Shelf, subject_of
 from pages.ui.export_look import Look, Subject
@@ -31,6 +30,7 @@ from pages.ui.live import Figure
 from pages.ui.maps import heat_map, path_on_map
 from pages.ui.session import shared_s
 from pages.ui.theme import VALUES
+from pages.ui.words import plain
 
 EPISODE: Final = "export-episode"
 BUTTON_PX: Final = 112

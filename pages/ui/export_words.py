@@ -6,16 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ddpg_core.config import SETTINGS, format_value
+from ddpg_core.config import format_value
 from ddpg_core.export import CHECKED_OBSERVATIONS, Exported, Format
 from ddpg_core.policy import STARTS, STARTS_SEED, Card
 from ddpg_core.recipe import preset_of
-from pages.ui.compare_words import plain
 from pages.ui.export_look import Look
 from pages.ui.theme import minus, verdict
+from pages.ui.words import plain, raised, settings_in_words
 
 MOST_SETTINGS: Final = 6
-_SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CHECK_WORDS: Final = (
     f"Before it is offered, each file with a policy is loaded back and its actions are compared on "
     f"{CHECKED_OBSERVATIONS:,} observations."
@@ -44,7 +43,7 @@ def recipe_words(card: Card) -> str:
     """The recipe in words: preset and differences, seed, episodes, knobs turned."""
     preset, changed = preset_of(card.recipe.config)
     changed.pop("engine", None)
-    differences = [f"{SETTINGS[name].label.lower()} {minus(format_value(value))}" for name, value in changed.items()]
+    differences = settings_in_words(changed)
     if len(differences) > MOST_SETTINGS:
         rest = len(differences) - MOST_SETTINGS
         differences = [*differences[:MOST_SETTINGS], f"{rest} more"]
@@ -115,7 +114,7 @@ def small(value: float) -> str:
     if not value or value >= 0.01:
         return f"{value:.2g}"
     power = math.floor(math.log10(value))
-    return f"{value / 10**power:.1f}·10{str(power).translate(_SUPERSCRIPTS)}"
+    return f"{value / 10**power:.1f}·10{raised(power)}"
 
 
 def size_words(count: int) -> str:

@@ -98,8 +98,7 @@ def prepare(lab: Lab) -> None:
     config = PRESETS["fast"]
     player = lab.add(Recipe(config, lab.next_seed(config)))
     if player:
-        lab.speed = "flat out"
-        lab.play(player.id, PREPARED)
+        lab.hurry(player.id, PREPARED)
 
 
 def branch_out(lab: Lab, trunk: Player, episode: int, kinds: Sequence[str], *, scratch: bool) -> None:

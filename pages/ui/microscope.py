@@ -15,6 +15,7 @@ from ddpg_core.run import Run
 from pages.ui.lab import Lab
 from pages.ui.player import Player
 from pages.ui.theme import minus
+from pages.ui.words import raised
 
 LISTED: Final = 1024
 """Rows of a batch that the table lists at most."""
@@ -122,15 +123,12 @@ def most_surprising(view: UpdateView) -> int:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-_SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
 def number(value: float, digits: int = 4) -> str:
     """A number for a line of text: so many digits, a real minus sign, powers of ten written out."""
     if not np.isfinite(value):
         return "not finite"
     mantissa, _, power = f"{value + 0.0:.{digits}g}".partition("e")
-    return minus(mantissa) + (f"·10{str(int(power)).translate(_SUPERSCRIPTS)}" if power else "")
+    return minus(mantissa) + (f"·10{raised(int(power))}" if power else "")
 
 
 def row_in_words(view: UpdateView, row: int) -> str:

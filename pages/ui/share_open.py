@@ -56,8 +56,7 @@ def _opened(lab: Lab, link: Link) -> bool:
     remember(lab, Opened(link, player.id, player.run.serial, link.view))
     if link.episode:
         st.session_state["until"] = link.episode
-        lab.speed = "flat out"
-        lab.play(player.id, link.episode)
+        lab.hurry(player.id, link.episode)
     return True
 
 

@@ -38,6 +38,18 @@ def turn(at: AppTest, page: str) -> AppTest:
     return at
 
 
+def press(at: AppTest, key: str) -> AppTest:
+    """Press a button of the page."""
+    at.button(key=key).click().run()
+    assert not at.exception
+    return at
+
+
+def keys(at: AppTest) -> set[str]:
+    """The keys of all buttons on the page."""
+    return {str(button.key) for button in at.button}
+
+
 def eventually(condition: Callable[[], Any], within_s: float = BUSY_S) -> bool:
     """Whether `condition` comes true before the deadline; looks every 5 ms."""
     deadline = time.monotonic() + within_s

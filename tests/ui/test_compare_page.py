@@ -31,12 +31,13 @@ from pages.ui.compare import (
 )
 from pages.ui.compare_charts import curve_charts, grid_chart, shortened
 from pages.ui.compare_view import open_run
-from pages.ui.compare_words import about, conclusion, duration, plain, table, what
+from pages.ui.compare_words import about, conclusion, duration, table, what
 from pages.ui.comparing import Comparing
 from pages.ui.kernel import Kernel
 from pages.ui.lab import MAX_RUNS, Lab
+from pages.ui.words import plain
 from tests.helpers import CAR, IDLE, SMALL
-from tests.ui.helpers import components, eventually, on_stage, opened, unpacked
+from tests.ui.helpers import components, eventually, on_stage, opened, press, unpacked
 
 PULLED = Change({"replay": "latest", "batch_size": 1}, episode=1)
 TWO = Comparison((Condition("kept", IDLE), Condition("<b>pulled</b>", IDLE, (PULLED,))), 2, (0, 1, 2), starts=1)
@@ -261,16 +262,6 @@ Visit = Callable[[], AppTest]
 @pytest.fixture
 def visit(lab: Lab) -> Visit:
     return lambda: opened(lab, "compare")
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
-
-
-def keys(at: AppTest) -> set[str]:
-    return {str(button.key) for button in at.button}
 
 
 def said(at: AppTest) -> str:

@@ -20,7 +20,7 @@ from pages.ui.lab import Lab
 from pages.ui.live import Figure
 from pages.ui.trail import BLOCK, MEASURED_STEPS, Trail, trail_of
 from tests.helpers import CAR, IDLE, started, trained
-from tests.ui.helpers import components, diverged, on_stage, opened, shown, strict_json, turn, unpacked
+from tests.ui.helpers import components, diverged, on_stage, opened, press, shown, strict_json, turn, unpacked
 
 LOUD = IDLE.changed({"noise_scale": 3.0})
 
@@ -273,12 +273,6 @@ def open_page(lab: Lab) -> Callable[[Run], AppTest]:
         return opened(lab, "exploration")
 
     return go_there
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
 
 
 def hero(at: AppTest) -> Figure:

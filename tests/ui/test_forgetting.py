@@ -52,7 +52,7 @@ from pages.ui.forgetting_seeds import READY_MADE, Forgot, comparison_of, forgot,
 from pages.ui.lab import MAX_RUNS, Lab
 from pages.ui.player import Player
 from tests.helpers import CAR, IDLE, SMALL, trained
-from tests.ui.helpers import component, components, eventually, on_stage, opened, poison, unpacked
+from tests.ui.helpers import component, components, eventually, keys, on_stage, opened, poison, press, unpacked
 
 NEWEST = KINDS["newest"].changes
 
@@ -334,16 +334,6 @@ Visit = Callable[[], AppTest]
 @pytest.fixture
 def visit(lab: Lab) -> Visit:
     return lambda: opened(lab, "forgetting")
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
-
-
-def keys(at: AppTest) -> set[str]:
-    return {str(button.key) for button in at.button}
 
 
 def test_page_branches_a_trained_run_and_shows_both_films_and_their_index(

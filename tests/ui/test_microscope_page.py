@@ -36,7 +36,7 @@ from pages.ui.update_parts import DRAWN, drawn, reach, span, thinning
 from pages.ui.update_stream import SHOWN, stream_chart
 from pages.ui.update_strip import TITLES, coloured
 from tests.helpers import CAR, IDLE, SMALL, assert_equal_runs, rerun, trained
-from tests.ui.helpers import components, on_stage, opened, strict_json, take_to, unpacked
+from tests.ui.helpers import components, on_stage, opened, press, strict_json, take_to, unpacked
 
 NAMES = [substep.name for substep in SUBSTEPS]
 HOPELESS = SMALL.changed(
@@ -458,12 +458,6 @@ def test_time_whose_transitions_are_gone_says_so(lab: Lab) -> None:
 def visit(lab: Lab) -> Callable[[], AppTest]:
     """Opens the page in a browser session that has `lab`."""
     return lambda: opened(lab, "update")
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
 
 
 def words(at: AppTest) -> str:

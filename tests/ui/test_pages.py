@@ -13,7 +13,18 @@ from ddpg_core.config import PRESETS
 from ddpg_core.run import Run
 from pages.ui.lab import Lab
 from tests.helpers import CAR, IDLE, SMALL, started, trained
-from tests.ui.helpers import ROOT, component, components, diverged, eventually, on_stage, opened, take_to, turn
+from tests.ui.helpers import (
+    ROOT,
+    component,
+    components,
+    diverged,
+    eventually,
+    on_stage,
+    opened,
+    press,
+    take_to,
+    turn,
+)
 
 PAGES = sorted(path.stem.removesuffix("_page") for path in (ROOT / "pages").glob("*.py"))
 STATES = ["no run", "fresh", "trained", "diverged", "car"]
@@ -35,12 +46,6 @@ def visit(lab: Lab) -> Callable[..., AppTest]:
     """Opens a page in a browser session that has `lab`."""
 
     return lambda page="home": opened(lab, page)
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
 
 
 def status(at: AppTest) -> dict[str, str]:

@@ -5,6 +5,7 @@ Times are CPU seconds, whichever threads spent them, save where several threads 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from ddpg_core.environment import Array
 from ddpg_core.learner import Batch, LearnerState, make_engine
 from ddpg_core.networks import MLP
 from ddpg_core.recipe import Recipe
-from ddpg_core.run import Run
+from ddpg_core.run import Run, stretch_steps
 from ddpg_core.timing import Call, Progress, in_turns, number, quartiles, spread, table, threads_gain
 
 ENGINES: Final = ("torch", "fused")
@@ -41,6 +42,17 @@ class Size:
     def name(self) -> str:
         """As in `8-8-8, batch 1024`."""
         return f"{format_value(self.hidden)}, batch {self.batch}"
+
+    @property
+    def stretch(self) -> int:
+        """Env steps taken at once."""
+        config = Config(hidden=self.hidden, batch_size=self.batch)
+        return stretch_steps(config, sum(net.parameter_count for net in self.nets))
+
+    @property
+    def nets(self) -> tuple[MLP, MLP]:
+        """Actor and critic."""
+        return MLP((OBS, *self.hidden, ACTIONS), True), MLP((OBS + ACTIONS, *self.hidden, 1), False)
 
     @property
     def operations(self) -> int:
@@ -83,7 +95,7 @@ def size_of(text: str) -> Size:
 
 
 def step_call(engine: str, size: Size) -> Call:
-    """One env step and its update, with all that a run does besides, in a run whose replay window is full."""
+    """`size.stretch` env steps and their updates, with all that a run does besides; its replay window is full."""
     config = Config(engine=engine, hidden=size.hidden, batch_size=size.batch, capacity=size.buffer, warmup_steps=1)
     past = Run(Recipe(config.changed({"updates_per_step": 0})))
     past.advance(episodes=1)
@@ -92,13 +104,13 @@ def step_call(engine: str, size: Size) -> Call:
     steps.load(np.resize(steps.rows(), (size.buffer, sum(steps.columns.values()))), size.buffer)
     now = past.snapshot()
     run = Run.restored(Recipe(config), past.logs, replace(now, counters=now.counters | {"first_step": size.buffer}))
-    return run.step
+    return functools.partial(run.advance, steps=size.stretch)
 
 
 def update_call(engine: str, size: Size) -> Call:
     """One update of a fresh learner on one random batch."""
     rng, config = np.random.default_rng(0), Config()
-    state = LearnerState(MLP((OBS, *size.hidden, ACTIONS), True), MLP((OBS + ACTIONS, *size.hidden, 1), False))
+    state = LearnerState(*size.nets)
     state.initialise(rng, config)
     obs, action, reward, next_obs = (
         rng.normal(size=(size.batch, width)).astype(np.float32) for width in (OBS, ACTIONS, 1, OBS)
@@ -144,7 +156,9 @@ def compared(size: Size, rounds: int, tell: Progress) -> dict[str, Any]:
     calls: dict[str, Call] = {"matmul": matmul_call()}
     for engine in ENGINES:
         calls |= {f"{engine} step": step_call(engine, size), f"{engine} update": update_call(engine, size)}
-    return against_floor(size, in_turns(calls, rounds, tell, size.name))
+    took = in_turns(calls, rounds, tell, size.name)
+    steps = {f"{engine} step": took[f"{engine} step"] / size.stretch for engine in ENGINES}
+    return against_floor(size, took | steps)
 
 
 def against_floor(size: Size, took: Mapping[str, Array]) -> dict[str, Any]:
@@ -179,8 +193,9 @@ def against_floor(size: Size, took: Mapping[str, Array]) -> dict[str, Any]:
 
 def grown(name: str, cases: Mapping[int, Size], rounds: int, tell: Progress) -> list[dict[str, Any]]:
     """What a step costs for each value of what grows, and how many times as much as for the first."""
-    calls = {f"{engine} {value}": step_call(engine, size) for value, size in cases.items() for engine in ENGINES}
-    return growing(cases, in_turns(calls, rounds, tell, GROWTH_NAMES[name]))
+    sizes = {f"{engine} {value}": (engine, size) for value, size in cases.items() for engine in ENGINES}
+    took = in_turns({key: step_call(*case) for key, case in sizes.items()}, rounds, tell, GROWTH_NAMES[name])
+    return growing(cases, {key: seconds / sizes[key][1].stretch for key, seconds in took.items()})
 
 
 def growing(values: Iterable[int], took: Mapping[str, Array]) -> list[dict[str, Any]]:

@@ -106,6 +106,16 @@ class Environment:
         out_of_time = truncated or self._elapsed_steps >= self.max_episode_steps
         return Transition(np.asarray(obs, np.float32), float(reward), bool(terminated), bool(out_of_time))
 
+    @property
+    def steps_left(self) -> int:
+        """Steps until time runs out."""
+        return self.max_episode_steps - self._elapsed_steps
+
+    def went_on(self, state: Array, steps: int) -> None:
+        """Take over what became of `state` in steps that were computed elsewhere."""
+        self._raw.state = np.array(state)
+        self._elapsed_steps += steps
+
     def action_scale(self, config: Config) -> Array:
         """What the actor's outputs are multiplied by under `config` [A] float32, in the environment's units."""
         span = self.action_high - self.action_low

@@ -64,13 +64,25 @@ class Table:
                 numbers.append(value)
         if len(numbers) != self._width:
             raise ValueError(f"a row must have {self._width} numbers, got {len(numbers)}")
-        if self.total - self.first == len(self._rows):
-            if len(self._rows) < self.bound:
-                self._reallocate(min(2 * len(self._rows), self.bound))
-            else:
-                self.first += 1
+        self.make_room(1)
         self._rows[self.total % len(self._rows)] = numbers
-        self.total += 1
+        self.count(1)
+
+    def make_room(self, rows: int) -> None:
+        """Grow, as far as `bound` allows, so that this many more rows can be written to `storage`."""
+        while self.total - self.first + rows > len(self._rows) < self.bound:
+            self._reallocate(min(2 * len(self._rows), self.bound))
+
+    def count(self, rows: int) -> None:
+        """Count rows just written to `storage`, in the places after `newest`; the oldest make way."""
+        self.total += rows
+        self.first = max(self.first, self.total - len(self._rows))
+
+    def extend(self, rows: Array) -> None:
+        """Add rows [n, widths], at most as many as can be kept."""
+        self.make_room(len(rows))
+        self._rows[np.arange(self.total, self.total + len(rows)) % len(self._rows)] = rows
+        self.count(len(rows))
 
     def raise_bound(self, bound: int) -> None:
         """Keep up to `bound` rows from now on, if that is more than so far; dropped rows don't come back."""

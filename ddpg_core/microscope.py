@@ -14,11 +14,12 @@ import numpy as np
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array
-from ddpg_core.learner import Batch, LearnerState
+from ddpg_core.learner import STATISTICS, Batch, Engines, LearnerState, Loop, Outcome, Stretch
+from ddpg_core.logs import Table
 from ddpg_core.moments import Divergence
 from ddpg_core.networks import MLP
 from ddpg_core.recipe import MAX_STEP
-from ddpg_core.replay import sample_rows
+from ddpg_core.replay import sample_rows, transitions
 from ddpg_core.run import Run
 
 if TYPE_CHECKING:
@@ -211,8 +212,8 @@ def _no_update(run: Run, first_step: int) -> NoUpdateError:
     return NoUpdateError(f"learning starts after {run.config.warmup_steps} env steps, {missing} from here", missing)
 
 
-class _Recorder:
-    """An engine that makes updates by the run's own, and notes all sub-steps of the first one by the reference.
+class _Recorder(Engines):
+    """Makes updates by the run's own engine, one by one, and notes all sub-steps of the first by the reference.
 
     Args:
         run: Whose engine it stands in for.
@@ -223,28 +224,40 @@ class _Recorder:
     """
 
     def __init__(self, run: Run) -> None:
-        self._run, self._own = run, run._engine
+        super().__init__(run.learner)
+        self._run = run
+        self._loop: Loop | None = None
         self.first_step = run.env_steps
         self._sampling = run.snapshot().counters["sampling_rng"]
         self.view: UpdateView | None = None
 
-    def update(
-        self,
-        batch: Batch,
-        config: Config,
-        actor_lr: float,
-        critic_lr: float,
-        action_scale: Array,
-        rows: Array | None = None,
-    ) -> Array:
+    def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
         """See `Engine.update`."""
         if self.view:
-            return self._own.update(batch, config, actor_lr, critic_lr, action_scale, rows)
+            return super().update(batch, config, actor_lr, critic_lr, action_scale)
         with np.errstate(all="ignore"):  # an update that isn't finite is to be seen, too
-            view = self._record(batch.taken(rows), config, actor_lr, critic_lr, action_scale)
-            statistics = self._own.update(batch, config, actor_lr, critic_lr, action_scale, rows)
+            view = self._record(batch, config, actor_lr, critic_lr, action_scale)
+            statistics = super().update(batch, config, actor_lr, critic_lr, action_scale)
         self.view = replace(view, statistics=statistics.copy())
         return statistics
+
+    def loop(self, config: Config) -> Loop | None:
+        """See `Engines.loop`."""
+        self._loop = super().loop(config)
+        return self if self._loop else None
+
+    def take(self, log: Table, stretch: Stretch) -> Outcome:
+        """See `Loop.take`: a step by the run's own loop, and the updates after it one by one."""
+        assert self._loop
+        rewards, _ = self._loop.take(log, stretch._replace(windows=()))
+        config, statistics = stretch.config, np.empty((0, len(STATISTICS)))
+        for window in stretch.windows:
+            rows = log.gather(sample_rows(window, config, stretch.sampling_rng))
+            batch, rates = transitions(rows, log.slices, config), (stretch.actor_lr, stretch.critic_lr)
+            statistics = np.vstack([statistics, self.update(batch, config, *rates, stretch.action_scale)])
+            if not np.isfinite(statistics).all():
+                break
+        return Outcome(rewards, statistics)
 
     def _record(
         self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array
@@ -282,7 +295,7 @@ class _Recorder:
                 action_scale.copy(),
                 config.target_action_scaled,
                 config.replay,
-                run.replay_window,
+                min(run.replay_window, config.capacity),
                 config.engine,
             ),
             ages=ages,
@@ -314,7 +327,7 @@ class _Recorder:
         """The ages the run drew for its batch, drawn once more: nothing but a batch is drawn from this generator."""
         rng = np.random.default_rng()
         rng.bit_generator.state = self._sampling
-        return sample_rows(self._run.replay_window, config, rng).copy()
+        return sample_rows(min(self._run.replay_window, config.capacity), config, rng).copy()
 
 
 def _copy(learner: LearnerState) -> LearnerState:

@@ -9,7 +9,6 @@ import numpy as np
 from ddpg_core.config import Config
 from ddpg_core.environment import Array
 from ddpg_core.learner import Batch
-from ddpg_core.logs import Table
 
 
 def sample_rows(window: int, config: Config, rng: np.random.Generator) -> Array:
@@ -28,21 +27,6 @@ def sample_rows(window: int, config: Config, rng: np.random.Generator) -> Array:
     if config.replacement:
         return rng.integers(window, size=config.batch_size)
     return rng.choice(window, size=min(config.batch_size, window), replace=False, shuffle=False)
-
-
-def drawn(log: Table, ages: Array, config: Config) -> tuple[Batch, Array | None]:
-    """A batch as an engine is given it: transitions, and which of them (see `Engine.update`).
-
-    Nothing is copied where the log's own columns will do: the engine picks its rows itself.
-
-    Args:
-        log: The step log.
-        ages: As `sample_rows` draws them.
-        config: As for `transitions`.
-    """
-    if config.store_action == "raw" or config.time_limit_terminal:
-        return transitions(log.gather(ages), log.slices, config), None
-    return transitions(log.storage, log.slices, config), log.newest - ages
 
 
 def transitions(rows: Array, columns: Mapping[str, slice], config: Config) -> Batch:

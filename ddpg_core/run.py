@@ -12,15 +12,19 @@ import numpy as np
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array, Environment
-from ddpg_core.learner import Engine, Engines, LearnerState, make_engine, resolved
+from ddpg_core.learner import Engines, LearnerState, Loop, Stretch, make_engine, resolved
 from ddpg_core.logs import Logs
 from ddpg_core.moments import Divergence, Moment, Snapshot, Snapshots, likely_cause
 from ddpg_core.networks import MLP, forward
 from ddpg_core.noise import next_noise, noise_amplitude
 from ddpg_core.recipe import MAX_STEP, Intervention, Recipe
-from ddpg_core.replay import drawn, sample_rows
+from ddpg_core.replay import sample_rows, transitions
 
+STRETCH_STEPS: Final = 32
+STRETCH_WORK: Final = 1 << 24
+"""Parameters times transitions in a stretch, a millisecond or two: whoever asks a run to stop does not wait longer."""
 _SERIALS: Final = itertools.count()
+_BAD_REWARD: Final = "the environment returned a reward that is not a finite number"
 
 
 class Run:
@@ -56,7 +60,7 @@ class Run:
             MLP((obs_size + action_size, *self.config.hidden, 1), squash=False),
         )
         self.learner.initialise(init, self.config)
-        self._engine: Engine = Engines(self.learner, _engines(self.recipe))
+        self._engine = Engines(self.learner, _engines(self.recipe))
         self._actor_layers = self.learner.actor_net.layers(self.learner.actor)
         self.divergence: Divergence | None = None
         self.snapshots = Snapshots()
@@ -116,28 +120,7 @@ class Run:
             raise RuntimeError(f"the run diverged at step {self.divergence.step}: {self.divergence.cause}")
         if self.env_steps >= MAX_STEP:
             raise RuntimeError(f"a run ends at {MAX_STEP} steps")
-        self._apply_due_interventions()
-        env, obs = self.env, self._obs
-        policy_action = self.act(obs)
-        self._noise = next_noise(self._noise, self.config, self._noise_rng)
-        noise = self._noise_amplitude * self._noise
-        action = np.minimum(np.maximum(policy_action + noise, env.action_low), env.action_high).astype(np.float32)
-        if not self.episode_steps:
-            self._first_q = self.q(obs, action)
-        after = env.step(action)
-        self.logs.steps.append(
-            obs, after.next_obs, policy_action, noise, action, after.reward, after.terminated, after.truncated
-        )
-        self._return += after.reward
-        self._discounted_return += self._discount * after.reward
-        self._discount *= self.config.gamma
-        self._obs = after.next_obs
-        if not math.isfinite(after.reward):
-            self._diverge("the environment returned a reward that is not a finite number")
-            return
-        self._learn()
-        if after.terminated or after.truncated:
-            self._finish_episode(after.terminated)
+        self._take(1)
 
     def advance(
         self,
@@ -158,7 +141,7 @@ class Run:
             last_episode = self.episode + episodes
         last_step = min(last_step, MAX_STEP)
         while self.env_steps < last_step and self.episode < last_episode and self.divergence is None and not stop():
-            self.step()
+            self._take(last_step - self.env_steps)
         return self.env_steps - start
 
     def intervene(self, changes: Mapping[str, Any]) -> None:
@@ -182,8 +165,10 @@ class Run:
 
     def q(self, obs: Array, action: Array) -> float:
         """The critic's value of `action` [A] in `obs` [O]."""
-        x = np.concatenate([obs, action])
-        return float(self.learner.critic_net.numpy(self.learner.critic, x)[0])
+        return self._value(self.learner.critic, obs, action)
+
+    def _value(self, critic: Array, obs: Array, action: Array) -> float:
+        return float(self.learner.critic_net.numpy(critic, np.concatenate([obs, action]))[0])
 
     # --- the past -------------------------------------------------------------------------------------------------
 
@@ -198,8 +183,14 @@ class Run:
         if episode is None:
             return self._moment(self.episode, self.env_steps, self.updates, self._window_first, self.config)
         kept = self._kept_before(episode)
+        env_steps, updates, window_first = self._totals_at(episode)
+        config = self.recipe.until(env_steps).config_at(env_steps)
+        return self._moment(episode, env_steps, updates, window_first, config, kept)
+
+    def _totals_at(self, episode: int) -> tuple[int, int, int]:
+        """Env steps and updates when so many episodes were finished, and where the replay window then began."""
         if not episode:
-            return self._moment(0, 0, 0, 0, self.recipe.config, kept)
+            return 0, 0, 0
         episodes = self.logs.episodes
         if episode <= episodes.first:
             raise ValueError(f"episode must be at least {episodes.first + 1}, the oldest in the log, got {episode}")
@@ -207,9 +198,7 @@ class Run:
             int(episodes.read(name, episode - 1, episode)[0])
             for name in ("first_step", "length", "updates", "window_first")
         )
-        env_steps = first_step + length
-        config = self.recipe.until(env_steps).config_at(env_steps)
-        return self._moment(episode, env_steps, updates, window_first, config, kept)
+        return first_step + length, updates, window_first
 
     def _moment(
         self,
@@ -237,21 +226,35 @@ class Run:
         Raises:
             ValueError: `episode` is not in the log or older than the rows kept; or as `intervene`.
         """
-        return self.fork(episode).branch_at(episode, changes)
-
-    def branch_at(self, episode: int | None, changes: Mapping[str, Any] | None = None) -> Run:
-        """Turn a `fork` into the branch at `episode`: train up to it and forget what came later; mutates this run."""
+        run = self.begin_branch(episode, changes)
         if episode is not None:
-            self.advance(episodes=episode - self.episode)
-            self.recipe = self.recipe.until(self.env_steps)
-        if changes:
-            self.intervene(changes)
-        return self
+            run.advance(episodes=episode - run.episode)
+        run._apply_due_interventions()
+        return run
+
+    def begin_branch(self, episode: int | None = None, changes: Mapping[str, Any] | None = None) -> Run:
+        """The same run as `branch`, at once: not yet at `episode`, but at the nearest one before whose state was kept.
+
+        From there it does what this run did, up to `episode`, where `changes` are planned in its recipe.
+        """
+        run = self.fork(episode)
+        if episode is None:
+            run.intervene(changes or {})
+            return run
+        step, _, _ = self._totals_at(episode)
+        recipe = self.recipe.until(step)
+        then = recipe.config_at(step)
+        new = resolved(then.changed(changes or {})).difference(then)
+        if "engine" in new:
+            make_engine(new["engine"], run.learner)
+        run.recipe = recipe.with_intervention(Intervention(step, new)) if new else recipe
+        run._apply_due_interventions()
+        return run
 
     def fork(self, episode: int | None = None) -> Run:
         """A copy that will do what this run does next, or did from the nearest kept episode up to `episode` on.
 
-        It keeps the whole recipe, later interventions included; a `branch` goes on from it to its own episode.
+        It keeps the whole recipe, later interventions included.
 
         Raises:
             ValueError: As `branch`, besides those of the changes.
@@ -319,23 +322,119 @@ class Run:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
+    def _take(self, most: float) -> None:
+        """Env steps and their updates, at least one step and up to `most`, within an episode."""
+        self._apply_due_interventions()
+        loop = self._engine.loop(self.config)
+        if loop:
+            self._stretch(loop, self._steps_alike(most))
+        else:
+            self._step()
+
+    def _step(self) -> None:
+        """One env step and its updates, by Gymnasium and any engine."""
+        env, obs = self.env, self._obs
+        policy_action = self.act(obs)
+        self._noise = next_noise(self._noise, self.config, self._noise_rng)
+        noise = self._noise_amplitude * self._noise
+        action = np.minimum(np.maximum(policy_action + noise, env.action_low), env.action_high).astype(np.float32)
+        if not self.episode_steps:
+            self._first_q = self.q(obs, action)
+        after = env.step(action)
+        self.logs.steps.append(
+            obs, after.next_obs, policy_action, noise, action, after.reward, after.terminated, after.truncated
+        )
+        self._earn(after.reward)
+        self._obs = after.next_obs
+        if not math.isfinite(after.reward):
+            self._diverge(_BAD_REWARD)
+            return
+        self._learn()
+        if after.terminated or after.truncated:
+            self._finish_episode(after.terminated)
+
+    def _stretch(self, loop: Loop, steps: int) -> None:
+        """That many `_step`s at once, by a compiled loop."""
+        env, log, first, critic = self.env, self.logs.steps, self.env_steps, self.learner.critic.copy()
+        stretch = self._ahead(steps)
+        rewards, statistics = loop.take(log, stretch)
+        env.went_on(stretch.state[:2], len(rewards))
+        if first == self._first_step:
+            self._first_q = self._value(critic, self._obs, log.rows(first, first + 1)[0, log.slices["action"]])
+        self._noise, self._obs = stretch.state[2:], log.rows(self.env_steps - 1)[0, log.slices["next_obs"]]
+        for reward in rewards.tolist():
+            self._earn(reward)
+        self._window_first = max(self._window_first, self.env_steps - self.config.capacity)
+        after = first + np.arange(len(statistics)) // max(1, len(stretch.windows) // steps)
+        self.logs.updates.extend(np.column_stack([after, statistics]))
+        if not math.isfinite(rewards[-1]):
+            self._diverge(_BAD_REWARD)
+            return
+        self._check(statistics)
+        if not env.steps_left:
+            self._finish_episode(terminated=False)
+
+    def _ahead(self, steps: int) -> Stretch:
+        """The next steps, as a compiled loop is asked for them."""
+        config, env = self.config, self.env
+        updates = config.updates_per_step if self.env_steps + 1 >= config.warmup_steps else 0
+        windows = [min(self.replay_window + taken, config.capacity) for taken in range(1, steps + 1)]
+        return Stretch(
+            config,
+            *self._learning_rates(),
+            self._action_scale,
+            float(self._noise_amplitude[0]),
+            self._noise_rng.standard_normal(steps) if config.noise != "none" else np.zeros(steps),
+            [window for window in windows for _ in range(updates)],
+            self._sampling_rng,
+            np.array([*env.state(), *self._noise]),
+            ends=steps == env.steps_left,
+        )
+
+    def _steps_alike(self, most: float) -> int:
+        """Env steps from now on, up to `most`, within which neither settings nor batch size change, nor the episode."""
+        config, now = self.config, self.env_steps
+        limits = [most, self.env.steps_left, stretch_steps(config, self.learner.online.size)]
+        if self._due < len(self.recipe.interventions):
+            limits.append(self.recipe.interventions[self._due].step - now)
+        if now + 1 < config.warmup_steps:
+            limits.append(config.warmup_steps - 1 - now)
+        elif self.replay_window + 1 < min(config.batch_size, config.capacity):
+            limits.append(1)
+        return int(min(limits))
+
     def _learn(self) -> None:
         """The updates that follow an env step."""
         config = self.config
         self._window_first = max(self._window_first, self.env_steps - config.capacity)
         if self.env_steps < config.warmup_steps:
             return
-        window = self.replay_window
+        log, rates = self.logs.steps, self._learning_rates()
+        for _ in range(config.updates_per_step):
+            rows = log.gather(sample_rows(self.replay_window, config, self._sampling_rng))
+            batch = transitions(rows, log.slices, config)
+            statistics = self._engine.update(batch, config, *rates, self._action_scale)
+            self.logs.updates.append(self.env_steps - 1, statistics)
+            self._check(statistics)
+            if self.divergence:
+                return
+
+    def _learning_rates(self) -> tuple[float, float]:
+        """Of actor and critic, in this episode."""
+        config = self.config
         decay = config.lr_decay**self.episode
         actor_lr = config.actor_lr * decay
-        critic_lr = actor_lr if config.shared_lr else config.critic_lr * decay
-        for _ in range(config.updates_per_step):
-            batch, rows = drawn(self.logs.steps, sample_rows(window, config, self._sampling_rng), config)
-            statistics = self._engine.update(batch, config, actor_lr, critic_lr, self._action_scale, rows)
-            self.logs.updates.append(self.env_steps - 1, statistics)
-            if not all(map(math.isfinite, statistics.tolist())):
-                self._diverge(likely_cause(self.config, self.logs.updates.read("critic_loss", self.updates - 50)))
-                return
+        return actor_lr, actor_lr if config.shared_lr else config.critic_lr * decay
+
+    def _earn(self, reward: float) -> None:
+        self._return += reward
+        self._discounted_return += self._discount * reward
+        self._discount *= self.config.gamma
+
+    def _check(self, numbers: Array) -> None:
+        """Stop the run if one of these is not finite."""
+        if self.divergence is None and not np.isfinite(numbers).all():
+            self._diverge(likely_cause(self.config, self.logs.updates.read("critic_loss", self.updates - 50)))
 
     def _begin_episode(self) -> None:
         self._obs = self.env.reset()
@@ -361,8 +460,7 @@ class Run:
             self.updates,
             self._window_first,
         )
-        if self.divergence is None and not np.isfinite(self.learner.vector).all():
-            self._diverge(likely_cause(self.config, self.logs.updates.read("critic_loss", self.updates - 50)))
+        self._check(self.learner.vector)
         self._begin_episode()
 
     def _refresh(self) -> None:
@@ -387,6 +485,12 @@ class Run:
 
     def _diverge(self, cause: str) -> None:
         self.divergence = Divergence(self.env_steps - 1, cause)
+
+
+def stretch_steps(config: Config, parameters: int) -> int:
+    """Env steps that a compiled loop is asked for at once, for so many parameters of both networks."""
+    work = parameters * config.batch_size * config.updates_per_step
+    return max(1, min(STRETCH_STEPS, STRETCH_WORK // max(1, work)))
 
 
 def _engines(recipe: Recipe) -> set[str]:

@@ -53,16 +53,20 @@ def assert_equal_runs(one: Run, other: Run) -> None:
     assert (now.episode, now.totals, now.counters) == (twin.episode, twin.totals, twin.counters)
 
 
+def step_by_step(run: Run) -> Run:
+    """The run, which from now on takes every step by itself, by Gymnasium, whatever its engine."""
+    run._engine.loop = lambda _: None  # type: ignore[method-assign]
+    return run
+
+
 def spy_on_updates(run: Run) -> list[tuple[Batch, float, float]]:
     """A list that fills with (batch, actor_lr, critic_lr) of each update the run makes from now on."""
     seen: list[tuple[Batch, float, float]] = []
     update = run._engine.update
 
-    def spied(
-        batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Any, rows: Any = None
-    ) -> Any:
-        seen.append((batch.taken(rows), actor_lr, critic_lr))
-        return update(batch, config, actor_lr, critic_lr, action_scale, rows)
+    def spied(batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Any) -> Any:
+        seen.append((batch, actor_lr, critic_lr))
+        return update(batch, config, actor_lr, critic_lr, action_scale)
 
-    run._engine.update = spied  # type: ignore[method-assign]
+    step_by_step(run)._engine.update = spied  # type: ignore[method-assign]
     return seen

@@ -162,13 +162,14 @@ def test_growth_is_the_ratio_to_the_first_within_a_round() -> None:
 @pytest.mark.parametrize("engine", bench.ENGINES)
 def test_a_timed_step_is_one_of_a_run_whose_replay_window_is_full(engine: str) -> None:
     step = step_call(engine, TINY)
-    run = step.__self__  # type: ignore[attr-defined]
+    run = step.func.__self__  # type: ignore[attr-defined]
     assert (run.replay_window, run.updates, run.config.engine) == (300, 0, engine)
     assert run.logs.steps.rows().any(axis=1).all()
-    for _ in range(201):  # beyond the end of an episode
+    assert TINY.stretch == 32
+    for _ in range(7):  # beyond the end of an episode
         step()
-    assert (run.replay_window, run.updates, run.env_steps, run.divergence) == (300, 201, 501, None)
-    assert run.episode_steps == 1
+    assert (run.replay_window, run.updates, run.env_steps, run.divergence) == (300, 224, 524, None)
+    assert run.episode_steps == 24
 
 
 def test_results_hold_every_size_engine_and_value_and_only_finite_numbers(measured: dict[str, Any]) -> None:

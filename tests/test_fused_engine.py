@@ -16,7 +16,7 @@ from numba.core.caching import UserProvidedCacheLocator
 
 from ddpg_core import learner
 from ddpg_core.config import Config
-from ddpg_core.learner import STATISTICS, Batch, Engine, LearnerState, fused_engine, fused_layers, make_engine
+from ddpg_core.learner import STATISTICS, Batch, Engine, LearnerState, fused_engine, fused_layers
 from ddpg_core.learner.fused_engine import FusedEngine, prepare
 from ddpg_core.learner.fused_plan import MAX_SLICE, make_plan, slice_columns
 from ddpg_core.learner.torch_engine import TorchEngine
@@ -232,34 +232,6 @@ def test_batch_may_be_read_only_views_with_gaps() -> None:
     mine = update(FusedEngine(one), views)
     np.testing.assert_array_equal(mine, update(FusedEngine(other), Batch(*(part.copy() for part in views))))
     np.testing.assert_array_equal(one.vector, other.vector)
-
-
-@pytest.mark.parametrize("name", ["torch", "fused"])
-def test_rows_of_more_transitions_are_the_batch_that_holds_them(name: str) -> None:
-    rng = np.random.default_rng(14)
-    several = drawn(rng, 90, actions=2)
-    rows = rng.integers(-90, 90, 45)
-    mine, copied = made(actions=2), made(actions=2)
-    statistics = make_engine(name, mine).update(several, SETTINGS, *LRS, scaled(2), rows)
-    taken = Batch(*(np.array([part[row] for row in rows.tolist()]) for part in several))
-    np.testing.assert_array_equal(statistics, update(make_engine(name, copied), taken))
-    np.testing.assert_array_equal(mine.vector, copied.vector)
-
-
-@pytest.mark.parametrize("row", [20, -21, 1 << 40])
-def test_row_beyond_the_transitions_is_refused_and_changes_nothing(row: int) -> None:
-    state = made()
-    before = state.vector.copy()
-    with pytest.raises(IndexError, match=r"^rows must lie in the batch"):
-        FusedEngine(state).update(drawn(np.random.default_rng(15), 20), SETTINGS, *LRS, scaled(), np.array([0, row]))
-    np.testing.assert_array_equal(state.vector, before)
-    assert state.updates == 100
-
-
-@pytest.mark.parametrize("rows", [np.zeros((2, 2), np.int64), np.zeros(2, np.int32), np.zeros(2)])
-def test_rows_that_are_no_list_of_places_are_refused(rows: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"^rows must be int64 \[B\], got"):
-        FusedEngine(made()).update(drawn(np.random.default_rng(16), 20), SETTINGS, *LRS, scaled(), rows)
 
 
 MISFITS = {

@@ -10,14 +10,14 @@ from ddpg_core.learner import STATISTICS
 from ddpg_core.recount import Recount, start_of
 from ddpg_core.replay import sample_rows
 from ddpg_core.run import Run
-from tests.helpers import SMALL, started
+from tests.helpers import SMALL, started, step_by_step
 
 Drawn = list[tuple[int, Any]]
 
 
 def quick(config: Config, seed: int = 0, *interventions: tuple[int, dict[str, Any]]) -> Run:
     """A run that draws its batches and learns nothing from them."""
-    run = started(config, seed, *interventions)
+    run = step_by_step(started(config, seed, *interventions))
     run._engine.update = lambda *_: np.zeros(len(STATISTICS))  # type: ignore[method-assign]
     return run
 
@@ -107,7 +107,7 @@ def test_recount_of_a_branch_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None
     run = quick(SMALL)
     past = spy_on_sampling(run, monkeypatch)
     run.advance(steps=430)
-    twin = run.branch(1, {"batch_size": 4})
+    twin = step_by_step(run.branch(1, {"batch_size": 4}))
     drawn = spy_on_sampling(twin, monkeypatch)
     twin.advance(steps=100)
     assert_counts_are_those_seen(counted(twin), twin, [seen for seen in past if seen[0] <= 200] + drawn)
@@ -117,7 +117,7 @@ def test_recount_of_a_branch_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None
 def test_recount_of_a_diverged_run_ends_with_its_last_update(
     monkeypatch: pytest.MonkeyPatch, part: str, left_over: int
 ) -> None:
-    run = started(SMALL.changed({"updates_per_step": 4, "capacity": 30}))
+    run = step_by_step(started(SMALL.changed({"updates_per_step": 4, "capacity": 30})))
     drawn = spy_on_sampling(run, monkeypatch)
     run.advance(steps=50)
     recount = counted(run)

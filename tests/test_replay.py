@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ddpg_core.config import Config
-from ddpg_core.logs import Table
-from ddpg_core.replay import drawn, sample_rows, transitions
+from ddpg_core.replay import sample_rows
 from tests.helpers import SMALL, spy_on_updates, started, trained
 
 
@@ -67,26 +64,6 @@ def test_batches_come_from_the_newest_capacity_transitions_and_reach_all_of_them
         window = run.logs.steps.read("obs", newest - capacity, newest)
         assert {tuple(obs) for obs in batch.obs.tolist()} == {tuple(obs) for obs in window.tolist()}
     assert len(seen) == 6
-
-
-@pytest.mark.parametrize(
-    "quirk", [{}, {"store_action": "raw"}, {"time_limit_terminal": True}, {"replay": "latest"}], ids=str
-)
-def test_an_engine_finds_in_the_log_what_gathering_it_gives(quirk: dict[str, Any]) -> None:
-    run = trained(260, SMALL.changed(quirk | {"noise_scale": 3.0}))
-    log, ages = run.logs.steps, sample_rows(run.replay_window, run.config, np.random.default_rng(3))
-    batch, rows = drawn(log, ages, run.config)
-    expected = transitions(log.gather(ages), log.slices, run.config)
-    for part, wanted in zip(batch.taken(rows), expected, strict=True):
-        np.testing.assert_array_equal(part, wanted)
-
-
-def test_a_log_that_has_come_round_gives_the_same_rows() -> None:
-    log = Table({"obs": 1}, 8)
-    for number in range(21):
-        log.append(number)
-    ages = np.arange(8)
-    assert log.storage[log.newest - ages, 0].tolist() == list(range(20, 12, -1)) == log.gather(ages)[:, 0].tolist()
 
 
 def test_window_is_a_live_setting() -> None:

@@ -28,6 +28,7 @@ from tests.helpers import (
     rerun,
     spy_on_updates,
     started,
+    step_by_step,
     trained,
 )
 
@@ -319,7 +320,7 @@ def test_planned_intervention_comes_into_force_at_its_very_step() -> None:
 
 def test_capacity_beyond_the_rows_kept_so_far_never_draws_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ddpg_core.logs, "KEPT_ROWS", 50)
-    run = trained(120, SMALL.changed({"capacity": 40, "batch_size": 512, "replacement": False}))
+    run = trained(120, SMALL.changed({"capacity": 40, "batch_size": 512, "replacement": False, "engine": "torch"}))
     run.intervene({"capacity": 1000})
     seen = spy_on_updates(run)
     run.advance(steps=30)
@@ -360,13 +361,13 @@ def test_recipe_of_a_run_names_its_engines_and_never_says_auto() -> None:
 def test_engine_is_changed_at_the_very_step_of_the_intervention(monkeypatch: pytest.MonkeyPatch) -> None:
     run = trained(34, SMALL.changed({"engine": "torch"}), 0, (36, {"engine": "torch"}))
     made: list[str] = []
-    for kind in (TorchEngine, FusedEngine):
+    for kind, name, method in ((TorchEngine, "update", TorchEngine.update), (FusedEngine, "take", FusedEngine.take)):
 
-        def update(engine: Any, *arguments: Any, by: Any = kind.update) -> Any:
+        def spied(engine: Any, *arguments: Any, by: Any = method) -> Any:
             made.append(type(engine).__name__)
             return by(engine, *arguments)
 
-        monkeypatch.setattr(kind, "update", update)
+        monkeypatch.setattr(kind, name, spied)
     run.step()
     run.intervene({"engine": "fused"})
     run.advance(steps=2)
@@ -499,8 +500,11 @@ def test_advance_stops_at_whatever_comes_first() -> None:
     assert run.advance(steps=0) == 0
     assert run.advance(steps=300, episodes=1) == 200
     assert run.advance(steps=30, episodes=1) == 30
-    assert run.advance(steps=30, stop=lambda: run.env_steps >= 233) == 3
-    assert (run.env_steps, run.episode, run.episode_steps) == (233, 1, 33)
+    assert (run.env_steps, run.episode, run.episode_steps) == (230, 1, 30)
+    assert run.advance(steps=30, stop=lambda: run.env_steps >= 230) == 0
+    assert 3 <= run.advance(steps=150, stop=lambda: run.env_steps >= 233) <= ddpg_core.run.STRETCH_STEPS
+    step_by_step(run).advance(steps=100, stop=lambda: run.env_steps >= 300)
+    assert run.env_steps == 300
 
 
 def test_act_takes_one_observation_or_many_and_scales_to_the_actuator() -> None:
@@ -614,8 +618,7 @@ def test_notebook_preset_sets_every_deviation_and_nothing_else() -> None:
 
 
 def poison_reward(run: Run) -> None:
-    step = run.env.step
-    run.env.step = lambda action: step(action)._replace(reward=float("nan"))  # type: ignore[method-assign]
+    run.env._raw.state[:] = np.nan
 
 
 def poison_critic(run: Run) -> None:

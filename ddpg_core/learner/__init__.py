@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 import numpy as np
 
 from ddpg_core.config import Config
 from ddpg_core.environment import Array
 from ddpg_core.networks import MLP
+
+if TYPE_CHECKING:  # `logs` has a column for each of the statistics
+    from ddpg_core.logs import Table
 
 STATISTICS: Final = (
     "critic_loss",
@@ -36,10 +39,6 @@ class Batch(NamedTuple):
     reward: Array
     next_obs: Array
     terminal: Array
-
-    def taken(self, rows: Array | None) -> Batch:
-        """These rows of it, copied; the whole of it for None."""
-        return self if rows is None else Batch(*(part[rows] for part in self))
 
 
 class LearnerState:
@@ -74,26 +73,62 @@ class LearnerState:
 class Engine(Protocol):
     """Does one DDPG update on the `LearnerState` it was made with."""
 
-    def update(
-        self,
-        batch: Batch,
-        config: Config,
-        actor_lr: float,
-        critic_lr: float,
-        action_scale: Array,
-        rows: Array | None = None,
-    ) -> Array:
+    def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
         """One critic step, one actor step, one step of both targets, in place.
 
         Args:
-            batch: The transitions, or more than these.
+            batch: The transitions.
             config: `gamma`, `tau`, `l2` and `target_action_scaled` are read.
             actor_lr, critic_lr: Learning rates after decay.
             action_scale: What the actor's outputs are multiplied by [A] float32.
-            rows: Which of `batch` it is about, int64, negative ones counted from its end. Default: all of it.
 
         Returns:
             `STATISTICS` [8] float64.
+        """
+        ...
+
+
+class Stretch(NamedTuple):
+    """Env steps of the pendulum by the actor with noise, each followed by updates, under one config.
+
+    Attributes:
+        config: In force all the while.
+        actor_lr, critic_lr: Learning rates after decay.
+        action_scale: What the actor's outputs are multiplied by [1] float32.
+        noise_amplitude: What the noise is multiplied by, in N·m.
+        normals: Standard normals for the noise of each step [steps].
+        windows: Rows in the replay window at each update; as many updates follow each step.
+        sampling_rng: Draws from these, as `replay.sample_rows` does; mutated.
+        state: Angle in rad, velocity in rad/s and noise [3] float64; mutated.
+        ends: Whether time runs out with the last step.
+    """
+
+    config: Config
+    actor_lr: float
+    critic_lr: float
+    action_scale: Array
+    noise_amplitude: float
+    normals: Array
+    windows: Sequence[int]
+    sampling_rng: np.random.Generator
+    state: Array
+    ends: bool
+
+
+class Outcome(NamedTuple):
+    """What came of a stretch: the rewards of the steps taken [steps], `STATISTICS` [N, 8] of the updates made."""
+
+    rewards: Array
+    statistics: Array
+
+
+class Loop(Protocol):
+    """Takes env steps, too, with the `LearnerState` it was made with."""
+
+    def take(self, log: Table, stretch: Stretch) -> Outcome:
+        """See `Run._step`, whose steps these are; adds rows to the step log, and mutates what `Stretch` says.
+
+        It ends early where a reward or a statistic is not a finite number.
         """
         ...
 
@@ -112,20 +147,20 @@ class Engines:
         self._state = state
         self._made = {name: make_engine(name, state) for name in names}
 
-    def update(
-        self,
-        batch: Batch,
-        config: Config,
-        actor_lr: float,
-        critic_lr: float,
-        action_scale: Array,
-        rows: Array | None = None,
-    ) -> Array:
+    def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
         """See `Engine.update`."""
-        engine = self._made.get(config.engine)
-        if engine is None:
-            engine = self._made[config.engine] = make_engine(config.engine, self._state)
-        return engine.update(batch, config, actor_lr, critic_lr, action_scale, rows)
+        return self._engine(config.engine).update(batch, config, actor_lr, critic_lr, action_scale)
+
+    def loop(self, config: Config) -> Loop | None:
+        """What takes env steps under this config; None where `Run` has to."""
+        if config.engine != "fused" or config.env_id != "Pendulum-v1":
+            return None
+        return cast(Loop, self._engine("fused"))
+
+    def _engine(self, name: str) -> Engine:
+        if name not in self._made:
+            self._made[name] = make_engine(name, self._state)
+        return self._made[name]
 
 
 def make_engine(name: str, state: LearnerState) -> Engine:

@@ -1,17 +1,14 @@
-"""The fused engine's one compiled function: a whole update of `torch_engine`, step by step the same, in one call.
+"""A whole update of `torch_engine`, step by step the same, for compiled callers.
 
 What each step means stands in `ddpg_core.learner.torch_engine`; here it is written for speed. The batch goes through in
-slices that stay in the processor's cache. All network shapes run through the same machine code, which Numba compiles
-once for a machine and keeps on disk.
+slices that stay in the processor's cache. All network shapes run through the same machine code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ddpg_core.environment import Array
 from ddpg_core.learner.fused_descent import descend, polyak_step
@@ -30,10 +27,6 @@ from ddpg_core.learner.fused_layers import (
 from ddpg_core.learner.fused_plan import Plan, Settings
 from ddpg_core.learner.tiles import COLUMNS
 
-_as_tuple: Final[Callable[..., Any]] = to_fixed_tuple
-_PLAN_LENGTH: Final = len(Plan._fields)
-_SETTINGS_LENGTH: Final = len(Settings._fields)
-
 
 class Part(NamedTuple):
     """A slice of the batch: its first transition, how many, and these rounded up to whole tiles."""
@@ -50,30 +43,22 @@ def _part(first: int, batch_size: int, plan: Plan) -> Part:
 
 
 @compiled
-def fused_update(
+def update(
     vector: Array,
-    layout: Array,
+    plan: Plan,
+    sizes: Array,
+    critic_sizes: Array,
     work: Array,
-    numbers: Array,
+    settings: Settings,
     scale: Array,
-    obs: Array,
-    action: Array,
-    reward: Array,
-    next_obs: Array,
-    terminal: Array,
-    rows: Array,
     batch: Array,
     statistics: Array,
 ) -> None:
-    """`TorchEngine.update`. Mutates vector, work, statistics and batch [B, 2·O + A + 2], where it puts the `rows`.
+    """`TorchEngine.update`. Mutates vector, work and statistics.
 
-    Raises:
-        IndexError: A row lies outside the transitions; nothing is learned.
+    The batch [B, 2·O + A + 2] holds a transition a row: obs [O], action [A], next_obs [O], reward, terminal.
     """
-    _gather(obs, action, reward, next_obs, terminal, rows, batch)
-    plan, settings = Plan(*_as_tuple(layout, _PLAN_LENGTH)), Settings(*_as_tuple(numbers, _SETTINGS_LENGTH))
-    sizes, critic_sizes = layout[_PLAN_LENGTH : _PLAN_LENGTH + plan.depth], layout[_PLAN_LENGTH + plan.depth :]
-    batch_size = len(rows)
+    batch_size = len(batch)
     work[plan.actor_gradient : plan.flat] = ZERO
     y_sum = q_sum = absolute = squares = value = 0.0
     saturated = 0
@@ -98,26 +83,6 @@ def fused_update(
     statistics[2], statistics[3], statistics[4] = q_sum / batch_size, y_sum / batch_size, absolute / batch_size
     statistics[5], statistics[6] = critic_norm, actor_norm
     statistics[7] = saturated / (batch_size * len(scale))
-
-
-@compiled
-def _gather(
-    obs: Array, action: Array, reward: Array, next_obs: Array, terminal: Array, rows: Array, batch: Array
-) -> None:
-    """The transitions at `rows`, one after the other: obs [O], action [A], next_obs [O], reward, terminal."""
-    count, o, a = len(obs), obs.shape[1], action.shape[1]
-    for i in range(len(rows)):
-        row = rows[i] + (count if rows[i] < 0 else 0)
-        if not 0 <= row < count:
-            raise IndexError("rows must lie in the batch")
-        at, drawn = np.uint64(row), batch[i]  # unsigned: whether it is negative need not be asked again
-        for feature in range(o):
-            drawn[feature] = obs[at, feature]
-            drawn[o + a + feature] = next_obs[at, feature]
-        for feature in range(a):
-            drawn[o + feature] = action[at, feature]
-        drawn[-2] = reward[at]
-        drawn[-1] = terminal[at]
 
 
 @compiled

@@ -29,14 +29,14 @@ _product_rows, _product_row = product_tile(ROWS), product_tile(1)
 _masked_rows, _masked_row = masked_tile(ROWS), masked_tile(1)
 
 # Sums may be reordered, or loops over the batch would not vectorise; NaN and infinity keep their meaning.
-_OPTIONS: Final[dict[str, Any]] = {
+COMPILED: Final[dict[str, Any]] = {
     "nogil": True,
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz"},
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
-compiled: Callable[[Callable[..., Any]], Any] = njit(**_OPTIONS)
+compiled: Callable[[Callable[..., Any]], Any] = njit(**COMPILED)
 
 padded = compiled(fused_plan.padded)
 

@@ -17,6 +17,7 @@ SLICE_NUMBERS: Final = 1 << 13
 MIN_SLICE, MAX_SLICE = 128, 1024
 CACHE_LINE: Final = 16
 """float32 numbers in a line of the processor's cache."""
+NOISES: Final = ("none", "ou", "ou_notebook", "gaussian")
 
 
 class Plan(NamedTuple):
@@ -80,6 +81,79 @@ class Settings(NamedTuple):
     correction2: float
     epsilon: float
     saturated: float
+
+
+class Learning(NamedTuple):
+    """What all updates of a call need to know, in float64; `Settings` are made of it for each.
+
+    Attributes:
+        gamma, tau, l2, target_scaled, epsilon, saturated: As in `Settings`.
+        actor_lr, critic_lr: Learning rates α of each network.
+        beta1, beta2: Adam's β₁ and β₂.
+        raw_action: 1 if the action before clipping is learned from, else 0.
+        time_limit_terminal: 1 if running out of time counts as terminal, else 0.
+    """
+
+    gamma: float
+    tau: float
+    l2: float
+    target_scaled: float
+    actor_lr: float
+    critic_lr: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    saturated: float
+    raw_action: float
+    time_limit_terminal: float
+
+
+class World(NamedTuple):
+    """What all env steps of a call need to know, in float64.
+
+    Attributes:
+        kind: The noise, as its place in `NOISES`.
+        theta, mu, sigma, dt: Of the noise, see `noise.next_noise`.
+        amplitude: What the noise is multiplied by, in N·m.
+        gravity: 3g / 2l, acceleration by the sine of the angle, in rad/s².
+        gear: 3 / ml², acceleration by torque, in rad/s² per N·m.
+        ends: 1 if time runs out with the last of the steps, else 0.
+    """
+
+    kind: float
+    theta: float
+    mu: float
+    sigma: float
+    dt: float
+    amplitude: float
+    gravity: float
+    gear: float
+    ends: float
+
+
+class Call(NamedTuple):
+    """What is to be done and where, in whole numbers.
+
+    Attributes:
+        steps: Env steps; with none, only the updates after one are made.
+        updates: Updates after each of them.
+        made: Updates made before.
+        newest: Row of the log that was written last.
+        obs, next_obs, policy_action, noise, action, reward, terminated, truncated: Columns in which these begin.
+    """
+
+    steps: int
+    updates: int
+    made: int
+    newest: int
+    obs: int
+    next_obs: int
+    policy_action: int
+    noise: int
+    action: int
+    reward: int
+    terminated: int
+    truncated: int
 
 
 def padded(rows: int) -> int:

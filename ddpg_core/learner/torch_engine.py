@@ -95,17 +95,9 @@ class TorchEngine:
         self._moment1, self._moment2 = torch.from_numpy(state.moment1), torch.from_numpy(state.moment2)
         self._actor_part, self._critic_part = slice(len(state.actor)), slice(len(state.actor), None)
 
-    def update(
-        self,
-        batch: Batch,
-        config: Config,
-        actor_lr: float,
-        critic_lr: float,
-        action_scale: Array,
-        rows: Array | None = None,
-    ) -> Array:
+    def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
         """See `Engine.update`: the paper's sub-steps in the paper's order."""
-        transitions, scale = self.begin(batch.taken(rows), action_scale)
+        transitions, scale = self.begin(batch, action_scale)
         targets = self.targets(transitions, scale, config)
         critic = self.critic_step(transitions, targets.y, critic_lr, config.l2)
         actor = self.actor_step(transitions, scale, actor_lr, config.l2)

@@ -21,7 +21,7 @@ from pages.ui.contrast import contrast, contrast_charts, quantities
 from pages.ui.lab import Lab
 from pages.ui.theme import nice
 from pages.ui.transitions import FRAME_PX, ORDERS, chosen_rows, frame, point_number, table
-from tests.helpers import CAR, IDLE, SMALL, spy_on_updates, started, trained
+from tests.helpers import CAR, IDLE, SMALL, spy_on_updates, started, step_by_step, trained
 from tests.ui.helpers import components, diverged, on_stage, opened, strict_json, unpacked
 
 
@@ -122,7 +122,7 @@ def test_rings_and_counts_are_the_batches_that_the_run_really_drew(lab: Lab) -> 
 
 
 def test_counting_that_takes_long_is_spread_over_refreshes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = started(SMALL.changed({"hidden": (1,), "warmup_steps": 1}))
+    run = step_by_step(started(SMALL.changed({"hidden": (1,), "warmup_steps": 1})))
     run._engine.update = lambda *_: np.zeros(8)  # type: ignore[method-assign]
     run.advance(steps=700)
     held = memory(lab, run)
@@ -301,7 +301,7 @@ def test_table_holds_the_rows_asked_for(lab: Lab, runs: dict[str, Run], order: s
     else:
         column = columns[{"surprise": "|TD error|", "reward": "reward", "times": "times drawn"}[order]]
         everything = {"surprise": surprise(held, held.rows), "reward": run.logs.steps.read("reward"), "times": times}
-        np.testing.assert_allclose(column, np.sort(everything[order])[::-1][:200])
+        np.testing.assert_allclose(column, np.sort(everything[order])[::-1][:200], rtol=1e-6)
 
 
 def test_a_transition_is_told_in_words(lab: Lab, runs: dict[str, Run]) -> None:

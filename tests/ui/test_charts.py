@@ -13,7 +13,7 @@ from pages.ui.charts import inside_charts, return_chart
 from pages.ui.curves import MAX_MARKS, POINTS, Curve, binned, curve_of, in_episodes
 from pages.ui.live import Figure, packed
 from pages.ui.theme import ROLES
-from tests.helpers import CAR, IDLE, SMALL, started, trained
+from tests.helpers import CAR, IDLE, SMALL, started, step_by_step, trained
 from tests.ui.helpers import diverged, shown, strict_json, unpacked
 
 LEARNS_LATE = {"warmup_steps": 380}
@@ -166,7 +166,7 @@ def test_every_line_inside_has_the_colour_of_its_part_and_a_name(runs: dict[str,
 
 
 def test_time_counts_episodes_whatever_their_lengths() -> None:
-    run, ends = started(IDLE), {10, 40, 240}
+    run, ends = step_by_step(started(IDLE)), {10, 40, 240}
     step = run.env.step
     run.env.step = lambda action: step(action)._replace(terminated=run.env_steps + 1 in ends)  # type: ignore[method-assign]
     run.advance(steps=300)

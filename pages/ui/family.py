@@ -18,11 +18,8 @@ def parent_of(player: Player, players: Sequence[Player]) -> Player | None:
     origin = player.origin
     if origin is None:
         return None
-    shared = _past(player.run, origin)
-    if shared is None:
-        return None
     older = [each for each in players if each.id < player.id and (each.origin is None or each.origin < origin)]
-    same = [each for each in older if each.run.episode >= origin and _past(each.run, origin) == shared]
+    same = [each for each in older if _begins_like(player.run.recipe, each.run, origin)]
     return max(same, key=lambda each: (-1 if each.origin is None else each.origin, -each.id), default=None)
 
 
@@ -37,9 +34,10 @@ def family_order(players: Sequence[Player]) -> list[tuple[Player, int]]:
     return under(None, 0)
 
 
-def _past(run: Run, episode: int) -> Recipe | None:
-    """What determines the first `episode` episodes of a run; None where the log no longer tells when they ended."""
+def _begins_like(recipe: Recipe, run: Run, episode: int) -> bool:
+    """Whether a recipe is a run's own for its first `episode` episodes; not where its log no longer tells their end."""
     starts, lengths = (run.logs.episodes.read(name, episode - 1, episode) for name in ("first_step", "length"))
     if episode and not len(starts):
-        return None
-    return run.recipe.until(int(starts[0] + lengths[0]) if episode else 0)
+        return False
+    step = int(starts[0] + lengths[0]) if episode else 0
+    return recipe.until(step) == run.recipe.until(step)

@@ -63,7 +63,7 @@ def choices(lab: Lab) -> list[Player]:
 
 def branches_of(lab: Lab, trunk: Player) -> list[Player]:
     """The branches of a run that left it together: with the selected one, or the newest. While `Lab.reading()`."""
-    own = [each for each in lab.players if parent_of(each, lab.players) is trunk]
+    own = [each for each in lab.players if parent_of(each, lab.players) is trunk and not each.returning]
     if not own:
         return []
     lead = lab.selected if lab.selected in own else own[-1]
@@ -106,9 +106,8 @@ def branch_out(lab: Lab, trunk: Player, episode: int, kinds: Sequence[str], *, s
     lab.pause(trunk.id)
     made: list[Player] = []
     for kind in kinds:
-        branch = lab.branch(trunk.id, episode, KINDS[kind].changes)
+        branch = lab.branch(trunk.id, episode, KINDS[kind].changes, play=False)
         if branch:
-            lab.pause(branch.id)
             made.append(branch)
     fresh = lab.add(Recipe(PRESETS["no_replay"], trunk.run.recipe.seed)) if scratch else None
     if fresh:

@@ -267,8 +267,7 @@ def _cursor(lab: Lab, player: Player, past: range) -> None:
     if action:
         episode = action.get("episode")
         if action.get("kind") == "branch" and isinstance(episode, int):
-            with st.spinner(f"Going back to episode {episode:,} …"):
-                lab.branch(player.id, episode)
+            lab.branch(player.id, episode)
         else:
             lab.cursor = episode if isinstance(episode, int) else None
         st.rerun()

@@ -128,9 +128,12 @@ class Lab:
             self.play(player.id)
         return player
 
-    def branch(self, player_id: int, episode: int, changes: Mapping[str, Any] | None = None) -> Player | None:
+    def branch(
+        self, player_id: int, episode: int, changes: Mapping[str, Any] | None = None, *, play: bool = True
+    ) -> Player | None:
         """Put a new run on the stage that shares a run's past up to `episode`, select it and train it on from there.
 
+        Where the state of that episode was not kept, the run first trains its way there again, as fast as it goes.
         None, with a notice, when the stage is full or the past needed is no longer in the log.
         """
         origin = self._player(player_id)
@@ -140,15 +143,11 @@ class Lab:
             with self._lock:
                 if self._full():
                     return None
-                twin = origin.run.fork(episode)
-            # From the nearest kept episode the past is trained again: that may take seconds, and holds nobody up.
-            run = twin.branch_at(episode, KERNEL.offered(changes or {}))
+                player = self._put(origin.run.begin_branch(episode, KERNEL.offered(changes or {})), episode)
         except ValueError as error:
             self.notice = f"{origin.label} cannot go on from there: {error}"
             return None
-        with self._lock:
-            player = self._put(run, episode)
-        if player:
+        if player and play:
             self.play(player.id)
         return player
 

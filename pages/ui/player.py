@@ -51,6 +51,11 @@ class Player:
         return self.run.divergence is not None or self.run.env_steps >= MAX_STEP
 
     @property
+    def returning(self) -> bool:
+        """Whether it is still on its way to where it leaves another run, and does what that one did."""
+        return self.origin is not None and self.run.episode < self.origin
+
+    @property
     def label(self) -> str:
         """Preset and seed, where it left another run, and which of several it is: `fast #0`, `fast #0 from 12 (2)`."""
         return self.named(self.copy)
@@ -81,14 +86,20 @@ class Player:
         return (last - first) / max(ended - began, 1e-9)
 
     def train_slice(self, speed: float | None, elapsed_s: float) -> None:
-        """Train for about 20 ms, or the steps that `speed` allows for the time elapsed. Mutates the run."""
-        deadline = time.perf_counter() + SLICE_S
+        """Train for about 20 ms, or the steps that `speed` allows for the time elapsed. Mutates the run.
+
+        What it shares with another run is not watched again: it is trained at full speed.
+        """
+        deadline, returning = time.perf_counter() + SLICE_S, self.returning
         steps = None
-        if speed is not None:
+        if speed is not None and not returning:
             self._credit = min(self._credit + elapsed_s * speed, max(1.0, speed / 4))
             steps = int(self._credit)
             self._credit -= steps
-        self.run.advance(steps=steps, stop=lambda: time.perf_counter() > deadline or self._arrived())
+        self.run.advance(
+            steps=steps,
+            stop=lambda: time.perf_counter() > deadline or self._arrived() or (returning and not self.returning),
+        )
         if self._arrived() or self.over:
             self.playing, self.stop_at = False, None
         now = time.perf_counter()

@@ -18,6 +18,7 @@ from ddpg_core.metrics import evaluate_policy
 from ddpg_core.networks import MLP
 from ddpg_core.recipe import Recipe
 from ddpg_core.run import Run
+from pages.ui import player as player_module
 from pages.ui.curves import curve_of
 from pages.ui.family import family_order, parent_of
 from pages.ui.forgetting import (
@@ -78,10 +79,8 @@ def trunk(lab: Lab, long_run: Run) -> Player:
 
 def branched(lab: Lab, parent: Player, episode: int, changes: Any = None) -> Player:
     """A branch in the Lab that has not taken a step of its own yet."""
-    branch = lab.branch(parent.id, episode, changes)
+    branch = lab.branch(parent.id, episode, changes, play=False)
     assert branch
-    lab.pause(branch.id)
-    branch.run = parent.run.branch(episode, changes)
     return branch
 
 
@@ -146,6 +145,7 @@ def test_runs_abreast_wait_for_the_one_behind(lab: Lab, trunk: Player, monkeypat
         train(self, player, speed, elapsed_s)
 
     monkeypatch.setattr(Lab, "_train", spy)
+    monkeypatch.setattr(player_module, "SLICE_S", 0.0005)
     branch_out(lab, trunk, 12, ["kept", "newest"], scratch=False)
     assert eventually(lambda: not lab.playing)
     group = begun[2:]  # the first two slices may be those before all branches were there

@@ -10,13 +10,13 @@ import pytest
 
 from ddpg_core.config import PRESETS
 from ddpg_core.recipe import Intervention, Recipe
-from ddpg_core.run import Run
 from pages.ui import lab as lab_module
+from pages.ui.family import family_order
 from pages.ui.kernel import Kernel
 from pages.ui.lab import MAX_RUNS, FairLock, Lab
 from pages.ui.player import Player
 from pages.ui.theme import RUN_COLOURS
-from tests.helpers import IDLE, SMALL, assert_equal_logs, rerun
+from tests.helpers import IDLE, SMALL, assert_equal_logs, assert_equal_runs, rerun
 from tests.ui.helpers import eventually, on_stage, poison, stopped, take_to
 
 # --- the stage --------------------------------------------------------------------------------------------------------
@@ -439,10 +439,10 @@ def test_a_run_that_diverges_stops_and_the_others_go_on(lab: Lab) -> None:
 def test_a_fault_in_one_run_stops_that_run_alone_and_is_told(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     broken, sound = on_stage(lab, IDLE), on_stage(lab, IDLE, seed=1)
 
-    def fail() -> None:
+    def fail(**_: object) -> int:
         raise ArithmeticError("a bug")
 
-    monkeypatch.setattr(broken.run, "step", fail)
+    monkeypatch.setattr(broken.run, "advance", fail)
     lab.play(broken.id)
     lab.play(sound.id)
     assert eventually(lambda: not broken.playing)
@@ -558,27 +558,22 @@ def test_a_step_by_hand_is_shown_live(lab: Lab) -> None:
     lab.pause(player.id)
 
 
-def test_branch_between_kept_episodes_is_trained_without_holding_the_lab(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_branch_between_kept_episodes_is_there_at_once_and_trains_its_way_back_at_full_speed(lab: Lab) -> None:
     origin = on_stage(lab, SMALL)
     origin.run.advance(episodes=3)
     for episode in (1, 2, 3):
         del origin.run.snapshots._kept[episode]
-    steps, free = Run.step, []
-
-    def step(run: Run) -> None:
-        free.append(lab._lock._free.acquire(blocking=False))
-        if free[-1]:
-            lab._lock._free.release()
-        steps(run)
-
     lab.speed = "1 step/s"
-    monkeypatch.setattr(Run, "step", step)
-    branch = lab.branch(origin.id, 2)
+    branch = lab.branch(origin.id, 2, {"tau": 0.5}, play=False)
     assert branch is not None
-    assert len(free) >= 400
-    assert all(free[:400])
-    monkeypatch.undo()
+    assert branch.returning
+    assert (branch.run.episode, branch.run.config.tau) == (0, SMALL.tau)
+    assert family_order(lab.players) == [(origin, 0), (branch, 1)]
+    lab.play(branch.id)
+    assert eventually(lambda: not branch.returning)
     lab.pause(branch.id)
+    assert 400 <= branch.run.env_steps <= 405, "from there on at the speed asked for"
     np.testing.assert_array_equal(branch.run.logs.steps.rows(0, 400), origin.run.logs.steps.rows(0, 400))
+    branch.run.step()
+    assert branch.run.config.tau == 0.5
+    assert_equal_runs(branch.run, rerun(branch.run))

@@ -16,7 +16,6 @@ import numpy as np
 
 from ddpg_core.config import Config, format_value, parse_value, shown
 from ddpg_core.environment import Array
-from ddpg_core.learner import Batch, LearnerState, make_engine
 from ddpg_core.networks import MLP
 from ddpg_core.recipe import Recipe
 from ddpg_core.run import Run, stretch_steps
@@ -25,6 +24,7 @@ from ddpg_core.timing import Call, Progress, in_turns, number, quartiles, spread
 ENGINES: Final = ("torch", "fused")
 OBS, ACTIONS = 3, 1
 """Of the pendulum."""
+UPDATES_A_CALL: Final = 16
 MATMUL_WIDTH: Final = 384
 """Wide enough for a core's highest rate, and small enough for its cache."""
 MATMUL_OPERATIONS: Final = 2 * MATMUL_WIDTH**3
@@ -96,6 +96,15 @@ def size_of(text: str) -> Size:
 
 def step_call(engine: str, size: Size) -> Call:
     """`size.stretch` env steps and their updates, with all that a run does besides; its replay window is full."""
+    return functools.partial(_filled(engine, size, updates_per_step=1).advance, steps=size.stretch)
+
+
+def update_call(engine: str, size: Size) -> Call:
+    """`UPDATES_A_CALL` updates in such a run, drawing and gathering their batches included, after a single env step."""
+    return functools.partial(_filled(engine, size, updates_per_step=UPDATES_A_CALL).advance, steps=1)
+
+
+def _filled(engine: str, size: Size, updates_per_step: int) -> Run:
     config = Config(engine=engine, hidden=size.hidden, batch_size=size.batch, capacity=size.buffer, warmup_steps=1)
     past = Run(Recipe(config.changed({"updates_per_step": 0})))
     past.advance(episodes=1)
@@ -103,21 +112,8 @@ def step_call(engine: str, size: Size) -> Call:
     steps.raise_bound(size.buffer)
     steps.load(np.resize(steps.rows(), (size.buffer, sum(steps.columns.values()))), size.buffer)
     now = past.snapshot()
-    run = Run.restored(Recipe(config), past.logs, replace(now, counters=now.counters | {"first_step": size.buffer}))
-    return functools.partial(run.advance, steps=size.stretch)
-
-
-def update_call(engine: str, size: Size) -> Call:
-    """One update of a fresh learner on one random batch."""
-    rng, config = np.random.default_rng(0), Config()
-    state = LearnerState(*size.nets)
-    state.initialise(rng, config)
-    obs, action, reward, next_obs = (
-        rng.normal(size=(size.batch, width)).astype(np.float32) for width in (OBS, ACTIONS, 1, OBS)
-    )
-    batch = Batch(obs, action, reward[:, 0], next_obs, np.zeros(size.batch, np.float32))
-    update, scale = make_engine(engine, state).update, np.full(ACTIONS, 2, np.float32)
-    return lambda: update(batch, config, 1e-3, 1e-3, scale)
+    recipe = Recipe(config.changed({"updates_per_step": updates_per_step}))
+    return Run.restored(recipe, past.logs, replace(now, counters=now.counters | {"first_step": size.buffer}))
 
 
 def matmul_call() -> Call:
@@ -157,8 +153,10 @@ def compared(size: Size, rounds: int, tell: Progress) -> dict[str, Any]:
     for engine in ENGINES:
         calls |= {f"{engine} step": step_call(engine, size), f"{engine} update": update_call(engine, size)}
     took = in_turns(calls, rounds, tell, size.name)
-    steps = {f"{engine} step": took[f"{engine} step"] / size.stretch for engine in ENGINES}
-    return against_floor(size, took | steps)
+    for engine in ENGINES:
+        took[f"{engine} step"] /= size.stretch
+        took[f"{engine} update"] /= UPDATES_A_CALL
+    return against_floor(size, took)
 
 
 def against_floor(size: Size, took: Mapping[str, Array]) -> dict[str, Any]:

@@ -100,6 +100,7 @@ class FusedEngine:
         plan, self._work = make_plan(state.actor_net, state.critic_net)
         self._layout = np.array([*plan, *state.actor_net.sizes, *state.critic_net.sizes], np.int64)
         self._batch: Array = np.empty((0, 2 * o + a + 2), np.float32)
+        self._rows = self._batch
         self._columns = {"obs": 0, "action": o, "next_obs": o + a, "reward": 2 * o + a, "terminated": 2 * o + a + 1}
 
     def update(self, batch: Batch, config: Config, actor_lr: float, critic_lr: float, action_scale: Array) -> Array:
@@ -109,8 +110,12 @@ class FusedEngine:
             ValueError: The batch does not fit the networks; the kernel itself would read beyond its ends.
         """
         self._check(batch, action_scale)
-        parts = (batch.obs, batch.action, batch.next_obs, batch.reward[:, None], batch.terminal[:, None])
-        rows, size = np.concatenate(parts, axis=1), len(batch.reward)
+        size, o, a = len(batch.reward), self._obs, self._actions
+        if len(self._rows) != size:
+            self._rows = np.empty((size, self._rows.shape[1]), np.float32)
+        rows = self._rows
+        rows[:, :o], rows[:, o : o + a], rows[:, o + a : -2] = batch.obs, batch.action, batch.next_obs
+        rows[:, -2], rows[:, -1] = batch.reward, batch.terminal
         call = Call(0, 1, self._state.updates, size - 1, policy_action=0, noise=0, truncated=0, **self._columns)
         learning = _learning(config, actor_lr, critic_lr)._replace(raw_action=0.0, time_limit_terminal=0.0)
         draw = Draw(_NO_WINDOWS, _NO_GENERATOR, np.arange(size - 1, -1, -1)[None])

@@ -42,9 +42,9 @@ class Piece:
 
 
 PIECES: Final[dict[str, Piece]] = {
-    "fast": Piece("Trained", "64-64 units after 40 episodes: swings up and holds.", "fast", 4, 40),
+    "fast": Piece("Trained", "64-64 units after 40 episodes: swings up and holds.", "fast", 9, 40),
     "halfway": Piece(
-        "Half-way", "The same agent after 10 episodes: up from some starts, not from others.", "fast", 4, 10
+        "Half-way", "The same agent after 12 episodes: up from some starts, not from others.", "fast", 9, 12
     ),
     "small": Piece("Small", "The notebook's 8-8-8 units, put right, after 40 episodes.", "textbook", 1, 40),
 }

@@ -22,7 +22,7 @@ from pages.ui.lab import Lab
 from pages.ui.player import Player
 
 COPIED_ROWS: Final = 1 << 17
-COUNTING_S: Final = 0.01
+COUNTING_S: Final = 0.03
 """How long one refresh goes on counting draws; what is left is counted at the next."""
 
 

@@ -259,7 +259,7 @@ def test_a_new_session_finds_the_gallery_with_film_numbers_and_files(
     assert "press *Train it again* first" in said(at)  # for a report
     at.button(key="gallery-halfway").click().run()
     at = settled(lab, at)
-    assert "Half\\-way, after 10 episodes" in said(at)
+    assert "Half\\-way, after 12 episodes" in said(at)
 
 
 def test_files_of_a_run_act_as_it_does_and_are_named_after_it(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
+from ddpg_core.gallery import PIECES
 from tests.e2e.conftest import Visitor, wait_until
 
 Visit = Callable[..., Visitor]
@@ -32,7 +33,8 @@ def test_a_policy_is_downloaded_and_brought_back(visit: Visit, tmp_path: Path) -
     file = tmp_path / name
     waiting.value.save_as(file)
     page.get_by_role("radio", name="Gallery: half-way").click()
-    expect(page.get_by_role("heading", name="Half-way, after 10 episodes")).to_be_visible(timeout=20_000)
+    title = f"Half-way, after {PIECES['halfway'].episode} episodes"
+    expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=20_000)
     page.locator("input[type=file]").set_input_files(file)
     expect(page.get_by_role("heading", name=name[-30:])).to_be_visible(timeout=20_000)
     expect(number).to_have_text(mean)

@@ -336,7 +336,8 @@ def test_one_machine_code_serves_all_shapes_and_layouts() -> None:
 def test_fingerprint_follows_every_source_the_kernel_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     before = fused_engine._fingerprint()
     assert before == fused_engine._fingerprint()
-    for name in ("fused_descent", "fused_kernel", "fused_layers", "fused_plan", "tiles", "vectors"):
+    others = ("fused_descent", "fused_kernel", "fused_layers", "fused_loop", "fused_plan", "tiles", "vectors")
+    for name in ("environment", *others):
         module = getattr(fused_engine, name)
         with monkeypatch.context() as patched:
             patched.setattr(module, "__file__", str(ROOT / "README.md"))

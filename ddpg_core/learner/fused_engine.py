@@ -16,6 +16,7 @@ import numba
 import numpy as np
 from numba import njit, types
 
+from ddpg_core import environment
 from ddpg_core.config import Config
 from ddpg_core.environment import Array
 from ddpg_core.learner import (
@@ -294,7 +295,7 @@ def _cached() -> Any:
 
 def _fingerprint() -> int:
     """A checksum of the sources that the kernel is made of."""
-    modules = (fused_descent, fused_kernel, fused_layers, fused_loop, fused_plan, tiles, vectors)
+    modules = (environment, fused_descent, fused_kernel, fused_layers, fused_loop, fused_plan, tiles, vectors)
     return zlib.crc32(b"".join(Path(str(module.__file__)).read_bytes() for module in modules))
 
 

@@ -96,15 +96,16 @@ def size_of(text: str) -> Size:
 
 def step_call(engine: str, size: Size) -> Call:
     """`size.stretch` env steps and their updates, with all that a run does besides; its replay window is full."""
-    return functools.partial(_filled(engine, size, updates_per_step=1).advance, steps=size.stretch)
+    return functools.partial(filled(engine, size).advance, steps=size.stretch)
 
 
 def update_call(engine: str, size: Size) -> Call:
     """`UPDATES_A_CALL` updates in such a run, drawing and gathering their batches included, after a single env step."""
-    return functools.partial(_filled(engine, size, updates_per_step=UPDATES_A_CALL).advance, steps=1)
+    return functools.partial(filled(engine, size, updates_per_step=UPDATES_A_CALL).advance, steps=1)
 
 
-def _filled(engine: str, size: Size, updates_per_step: int) -> Run:
+def filled(engine: str, size: Size, updates_per_step: int = 1) -> Run:
+    """A run whose replay window is full, before its first update."""
     config = Config(engine=engine, hidden=size.hidden, batch_size=size.batch, capacity=size.buffer, warmup_steps=1)
     past = Run(Recipe(config.changed({"updates_per_step": 0})))
     past.advance(episodes=1)

@@ -295,7 +295,7 @@ class _Recorder(Engines):
                 action_scale.copy(),
                 config.target_action_scaled,
                 config.replay,
-                min(run.replay_window, config.capacity),
+                self._window(config),
                 config.engine,
             ),
             ages=ages,
@@ -327,7 +327,11 @@ class _Recorder(Engines):
         """The ages the run drew for its batch, drawn once more: nothing but a batch is drawn from this generator."""
         rng = np.random.default_rng()
         rng.bit_generator.state = self._sampling
-        return sample_rows(min(self._run.replay_window, config.capacity), config, rng).copy()
+        return sample_rows(self._window(config), config, rng).copy()
+
+    def _window(self, config: Config) -> int:
+        """What the run draws from: in a loop the oldest row of a full window leaves it only after the update."""
+        return min(self._run.replay_window, config.capacity)
 
 
 def _copy(learner: LearnerState) -> LearnerState:

@@ -152,9 +152,7 @@ class Run:
         """
         self.config.changed(changes)
         self._apply_due_interventions()
-        changes = resolved(self.config.changed(changes)).difference(self.config)
-        if "engine" in changes:
-            make_engine(changes["engine"], self.learner)  # what this machine cannot have is refused now
+        changes = self._news(changes, self.config)
         if changes:
             self.recipe = self.recipe.with_intervention(Intervention(self.env_steps, changes))
             self._apply_due_interventions()
@@ -183,12 +181,17 @@ class Run:
         if episode is None:
             return self._moment(self.episode, self.env_steps, self.updates, self._window_first, self.config)
         kept = self._kept_before(episode)
-        env_steps, updates, window_first = self._totals_at(episode)
+        env_steps, updates, window_first = self.totals_at(episode)
         config = self.recipe.until(env_steps).config_at(env_steps)
         return self._moment(episode, env_steps, updates, window_first, config, kept)
 
-    def _totals_at(self, episode: int) -> tuple[int, int, int]:
-        """Env steps and updates when so many episodes were finished, and where the replay window then began."""
+    def totals_at(self, episode: int) -> tuple[int, int, int]:
+        """Env steps and updates when so many episodes were finished, and where the replay window then began.
+
+        Raises:
+            ValueError: As `at`.
+        """
+        self._check_episode(episode)
         if not episode:
             return 0, 0, 0
         episodes = self.logs.episodes
@@ -241,12 +244,10 @@ class Run:
         if episode is None:
             run.intervene(changes or {})
             return run
-        step, _, _ = self._totals_at(episode)
+        step, _, _ = self.totals_at(episode)
         recipe = self.recipe.until(step)
         then = recipe.config_at(step)
-        new = resolved(then.changed(changes or {})).difference(then)
-        if "engine" in new:
-            make_engine(new["engine"], run.learner)
+        new = self._news(changes or {}, then)
         run.recipe = recipe.with_intervention(Intervention(step, new)) if new else recipe
         run._apply_due_interventions()
         return run
@@ -355,12 +356,13 @@ class Run:
 
     def _stretch(self, loop: Loop, steps: int) -> None:
         """That many `_step`s at once, by a compiled loop."""
-        env, log, first, critic = self.env, self.logs.steps, self.env_steps, self.learner.critic.copy()
+        env, log, first = self.env, self.logs.steps, self.env_steps
+        first_critic = None if self.episode_steps else self.learner.critic.copy()
         stretch = self._ahead(steps)
         rewards, statistics = loop.take(log, stretch)
         env.went_on(stretch.state[:2], len(rewards))
-        if first == self._first_step:
-            self._first_q = self._value(critic, self._obs, log.rows(first, first + 1)[0, log.slices["action"]])
+        if first_critic is not None:
+            self._first_q = self._value(first_critic, self._obs, log.rows(first, first + 1)[0, log.slices["action"]])
         self._noise, self._obs = stretch.state[2:], log.rows(self.env_steps - 1)[0, log.slices["next_obs"]]
         for reward in rewards.tolist():
             self._earn(reward)
@@ -478,10 +480,20 @@ class Run:
             self._due += 1
             self._refresh()
 
+    def _news(self, changes: Mapping[str, Any], config: Config) -> dict[str, Any]:
+        """What of `changes` differs from `config`, its engine by name; what this machine cannot have is refused."""
+        news = resolved(config.changed(changes)).difference(config)
+        if "engine" in news:
+            make_engine(news["engine"], self.learner)
+        return news
+
     def _kept_before(self, episode: int) -> Snapshot:
+        self._check_episode(episode)
+        return self.snapshots.before(episode)
+
+    def _check_episode(self, episode: int) -> None:
         if not 0 <= episode <= self.episode:
             raise ValueError(f"episode must be in [0, {self.episode}], got {episode}")
-        return self.snapshots.before(episode)
 
     def _diverge(self, cause: str) -> None:
         self.divergence = Divergence(self.env_steps - 1, cause)

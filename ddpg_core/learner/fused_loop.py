@@ -65,7 +65,7 @@ def fused_steps(
         windows: Of how many rows each update draws B with replacement [N], as `replay.sample_rows` does.
         sampling_rng: To draw from; mutated.
         ages: Which rows each update learns from [N, B], 0 = the newest; written where there are windows.
-        normals: Standard normals for the noise [steps], or none where it needs none.
+        normals: Standard normals for the noise [steps].
         batch: Memory for a batch [B, 2·O + A + 2], mutated.
         state: Angle, velocity, noise; mutated.
         rewards: Of each step [steps], written.
@@ -155,7 +155,7 @@ def _env_step(
     obs, next_obs = row[order.obs :][:3], row[order.next_obs :][:3]
     _observe(state, obs)
     policy_action = scale[0] * _policy(vector, plan, sizes, work, obs)
-    state[2] = _next_noise(state[2], world, normals[step] if len(normals) else 0.0)
+    state[2] = _next_noise(state[2], world, normals[step])
     noise = world.amplitude * state[2]
     action = np.float32(_clipped(policy_action + noise, MAX_TORQUE_NM))
     reward = _pendulum(state, action, world.gravity, np.float32(world.gear))

@@ -36,8 +36,8 @@ def family_order(players: Sequence[Player]) -> list[tuple[Player, int]]:
 
 def _begins_like(recipe: Recipe, run: Run, episode: int) -> bool:
     """Whether a recipe is a run's own for its first `episode` episodes; not where its log no longer tells their end."""
-    starts, lengths = (run.logs.episodes.read(name, episode - 1, episode) for name in ("first_step", "length"))
-    if episode and not len(starts):
+    try:
+        step, _, _ = run.totals_at(episode)
+    except ValueError:
         return False
-    step = int(starts[0] + lengths[0]) if episode else 0
     return recipe.until(step) == run.recipe.until(step)

@@ -22,9 +22,7 @@ from typing import Any
 from unittest import mock
 
 from ddpg_core import run as run_module
-from ddpg_core.bench import SIZES, Size
-from ddpg_core.config import Config
-from ddpg_core.recipe import Recipe
+from ddpg_core.bench import SIZES, Size, filled
 from ddpg_core.run import Run
 from ddpg_core.timing import table
 from tests.helpers import step_by_step
@@ -39,15 +37,6 @@ def clock_ns() -> float:
 
 
 CLOCK_NS = clock_ns()
-
-
-def filled(engine: str, size: Size) -> Run:
-    """A run whose replay window is full, before its first update."""
-    config = Config(engine=engine, hidden=size.hidden, batch_size=size.batch, warmup_steps=1, updates_per_step=0)
-    run = Run(Recipe(config))
-    run.advance(steps=size.buffer)
-    run.intervene({"updates_per_step": 1})
-    return run
 
 
 @contextmanager
